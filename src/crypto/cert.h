@@ -39,7 +39,6 @@ NODISCARD enum rc relay_cert_read(struct relay_cert *out, struct bytes in,
 NODISCARD enum rc number_cert_issue(const struct number_cert *cert, const uint8_t seed[32],
                                     struct buf *out, struct err *err);
 NODISCARD enum rc number_cert_read(struct number_cert *out, struct bytes in,
-                                   const uint8_t authority_pub[32], int64_t now_s,
-                                   struct err *err);
+                                   const uint8_t authority_pub[32], int64_t now_s, struct err *err);
 
 #endif

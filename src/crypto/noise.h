@@ -1,8 +1,8 @@
 /* noise.h - Noise XX, IK and XXfallback with 25519, AESGCM, SHA256; pure, no sockets.
  *
  * Owns one handshake and, after the split, two cipher states. Real Noise (revision 34): it
- * reproduces the public vectors byte for byte. Source: docs/protocol/transport.md; the Noise Protocol
- * Framework, sections 5 and 7. Thread rule: one owner. */
+ * reproduces the public vectors byte for byte. Source: docs/protocol/transport.md; the Noise
+ * Protocol Framework, sections 5 and 7. Thread rule: one owner. */
 #ifndef PARLEY_CRYPTO_NOISE_H
 #define PARLEY_CRYPTO_NOISE_H
 
@@ -30,12 +30,12 @@ struct noise_handshake;
 struct noise_handshake_opt {
     enum noise_pattern pattern;
     enum noise_role role; /* who opened the TCP connection, whatever Noise calls it */
-    const struct noise_keypair *local_static;      /* borrowed for the handshake's life */
-    const uint8_t *remote_static;                  /* 32 bytes: IK client only, else NULL */
-    struct bytes prologue;                         /* mixed at once, not kept */
+    const struct noise_keypair *local_static; /* borrowed for the handshake's life */
+    const uint8_t *remote_static;             /* 32 bytes: IK client only, else NULL */
+    struct bytes prologue;                    /* mixed at once, not kept */
     struct rng rng;
-    const struct noise_keypair *local_ephemeral;   /* vectors, and XXfallback's client; else NULL */
-    const uint8_t *remote_ephemeral;               /* 32 bytes: XXfallback's server; else NULL */
+    const struct noise_keypair *local_ephemeral; /* vectors, and XXfallback's client; else NULL */
+    const uint8_t *remote_ephemeral;             /* 32 bytes: XXfallback's server; else NULL */
 };
 
 /* One direction after the split. Fixed size, embeddable: a connection holds two. */
@@ -55,8 +55,9 @@ bool noise_handshake_is_complete(const struct noise_handshake *hs);
 /* Append the next handshake message carrying payload (may be empty). RC_PROTO out of turn. */
 NODISCARD enum rc noise_handshake_write(struct noise_handshake *hs, struct bytes payload,
                                         struct buf *out, struct err *err);
-/* Read the next message; its payload is appended to *payload_out. RC_AUTH: wrong tag or zero DH, the
- * handshake is over (for IK's first message the caller may fall back); RC_MALFORMED: too short. */
+/* Read the next message; its payload is appended to *payload_out. RC_AUTH: wrong tag or zero DH,
+ * the handshake is over (for IK's first message the caller may fall back); RC_MALFORMED: too short.
+ */
 NODISCARD enum rc noise_handshake_read(struct noise_handshake *hs, struct bytes message,
                                        struct buf *payload_out, struct err *err);
 

@@ -13,17 +13,17 @@
 #include "base/rng.h"
 #include "crypto/noise.h"
 
-#define PIPE_HANDSHAKE_MAX 4096u           /* one handshake frame */
+#define PIPE_HANDSHAKE_MAX 4096u             /* one handshake frame */
 #define PIPE_MESSAGE_MAX (16u * 1024 * 1024) /* one reassembled message; owners set less */
 
 enum pipe_state {
-    PIPE_CLIENT_START,     /* nothing sent yet */
-    PIPE_CLIENT_XX_SENT,   /* XX 1 sent, waiting for XX 2 */
-    PIPE_CLIENT_IK_SENT,   /* IK 1 sent, waiting for IK 2 or a fallback */
-    PIPE_SERVER_WAIT_HELLO,/* nothing but raw bytes so far */
-    PIPE_SERVER_WAIT_LAST, /* XX 2 or fallback sent, waiting for the client's static key */
-    PIPE_UP,               /* both ciphers ready */
-    PIPE_DEAD              /* failed: close the socket, say nothing */
+    PIPE_CLIENT_START,      /* nothing sent yet */
+    PIPE_CLIENT_XX_SENT,    /* XX 1 sent, waiting for XX 2 */
+    PIPE_CLIENT_IK_SENT,    /* IK 1 sent, waiting for IK 2 or a fallback */
+    PIPE_SERVER_WAIT_HELLO, /* nothing but raw bytes so far */
+    PIPE_SERVER_WAIT_LAST,  /* XX 2 or fallback sent, waiting for the client's static key */
+    PIPE_UP,                /* both ciphers ready */
+    PIPE_DEAD               /* failed: close the socket, say nothing */
 };
 
 struct pipe;
@@ -31,8 +31,8 @@ struct pipe;
 struct pipe_opt {
     enum noise_role role;
     const struct noise_keypair *local_static; /* borrowed for the pipe's life */
-    struct bytes payload; /* server: its certificate, sent in XX 2 / fallback; client: its login hint,
-                             sent in XX 3 / IK 1; copied */
+    struct bytes payload; /* server: its certificate, sent in XX 2 / fallback; client: its login
+                             hint, sent in XX 3 / IK 1; copied */
     const uint8_t *known_server; /* client: 32-byte cached server key → IK; NULL → XX */
     size_t message_max;          /* ceiling of one reassembled message, <= PIPE_MESSAGE_MAX */
     struct rng rng;
@@ -51,12 +51,11 @@ void pipe_free(struct pipe **pipe);
 NODISCARD enum rc pipe_start(struct pipe *pipe, struct buf *out, struct err *err);
 
 /* Feed bytes that arrived. Handshake answers are appended to *out. Each whole message is given to
- * on_message (borrowed for the call; it must not free the pipe; returning other than RC_OK stops and
- * is returned). Consumes everything. Any error leaves PIPE_DEAD: RC_MALFORMED (framing), RC_AUTH (tag,
- * handshake, certificate), RC_LIMIT (too long). */
+ * on_message (borrowed for the call; it must not free the pipe; returning other than RC_OK stops
+ * and is returned). Consumes everything. Any error leaves PIPE_DEAD: RC_MALFORMED (framing),
+ * RC_AUTH (tag, handshake, certificate), RC_LIMIT (too long). */
 NODISCARD enum rc pipe_feed(struct pipe *pipe, struct bytes in, struct buf *out,
-                            enum rc (*on_message)(void *ctx, struct bytes message,
-                                                  struct err *err),
+                            enum rc (*on_message)(void *ctx, struct bytes message, struct err *err),
                             void *ctx, struct err *err);
 
 /* Append one message to *out, cut into pieces and encrypted. RC_PROTO before PIPE_UP. */

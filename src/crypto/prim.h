@@ -1,8 +1,10 @@
 /* prim.h - the primitives, each one call: hashes, HKDF, AEAD, X25519, signatures.
  *
- * Backed by OpenSSL EVP (per-thread cached contexts) and libsodium; nothing is implemented here that
- * a library serves. Comparison of tags is constant-time inside the libraries. Call crypto_start()
- * once per process before anything else. Thread rule: every call may run on any thread. */
+ * Backed by OpenSSL EVP (per-thread cached contexts) and libsodium; nothing is implemented here
+ * that a library serves. Comparison of tags is constant-time inside the libraries. Call
+ * crypto_start() once per process before anything else. A thread whose contexts find no memory at
+ * their first use ends the process: hashes and seals have no other way to fail.
+ * Thread rule: every call may run on any thread. */
 #ifndef PARLEY_CRYPTO_PRIM_H
 #define PARLEY_CRYPTO_PRIM_H
 
@@ -12,7 +14,7 @@
 
 #define SHA256_SIZE 32u
 #define SHA512_SIZE 64u
-#define X25519_SIZE 32u       /* private and public keys, shared secrets */
+#define X25519_SIZE 32u /* private and public keys, shared secrets */
 #define ED25519_PUBLIC_SIZE 32u
 #define ED25519_SEED_SIZE 32u
 #define SIGNATURE_SIZE 64u
@@ -22,6 +24,7 @@
 NODISCARD enum rc crypto_start(struct err *err);
 
 void sha256(uint8_t out[SHA256_SIZE], struct bytes in);
+void sha256_2(uint8_t out[SHA256_SIZE], struct bytes a, struct bytes b); /* of a || b */
 void sha512(uint8_t out[SHA512_SIZE], struct bytes in);
 void hmac_sha1(uint8_t out[20], struct bytes key, struct bytes in); /* X-Hub-Signature only */
 void hmac_sha256(uint8_t out[SHA256_SIZE], struct bytes key, struct bytes in);

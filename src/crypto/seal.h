@@ -2,8 +2,8 @@
  *
  * Layers: master key -> scope key (a number, an account, a whole program) -> period key (a UTC day
  * for content and webhook bodies, a year for identities, sessions and prekeys) -> record.
- * Record = 01 || key id u32 || nonce 24 || ciphertext || tag (XChaCha20-Poly1305). The associated data
- * binds table, row key, column and row version, so a record moved elsewhere does not open.
+ * Record = 01 || key id u32 || nonce 24 || ciphertext || tag (XChaCha20-Poly1305). The associated
+ * data binds table, row key, column and row version, so a record moved elsewhere does not open.
  * Wrapped keys live in a ring file of their own: destroying a period key makes its records
  * unreadable everywhere. Source: docs/protocol/at-rest.md.
  * Thread rule: a ring may be used from several threads (it locks inside). */
@@ -29,15 +29,15 @@ struct keyring_opt {
     struct rng rng;
 };
 
-/* Open or create. A ring file without its master key is refused (RC_NOTFOUND, text says what to do):
- * a new master key is never made silently beside existing data. RC_AUTH: the master key is not the
- * ring's. Blocking I/O: at start only. */
+/* Open or create. A ring file without its master key is refused (RC_NOTFOUND, text says what to
+ * do): a new master key is never made silently beside existing data. RC_AUTH: the master key is not
+ * the ring's. Blocking I/O: at start only. */
 NODISCARD enum rc keyring_open(struct keyring **out, const struct keyring_opt *opt,
                                struct err *err);
 void keyring_free(struct keyring **ring);
 
-/* The key for (scope, period kind, platform time): its id. Made and made durable (one fsync) when it
- * does not exist yet, so the first record of a day waits for the disk once. */
+/* The key for (scope, period kind, platform time): its id. Made and made durable (one fsync) when
+ * it does not exist yet, so the first record of a day waits for the disk once. */
 NODISCARD enum rc keyring_current(struct keyring *ring, uint32_t *key_id, uint64_t scope,
                                   enum seal_period period, int64_t unix_ms, struct err *err);
 /* A 32-byte key of the scope for keyed hashes (HMAC of peers' numbers, idempotency keys); the same
@@ -45,8 +45,8 @@ NODISCARD enum rc keyring_current(struct keyring *ring, uint32_t *key_id, uint64
 NODISCARD enum rc keyring_hash_key(struct keyring *ring, uint8_t out[32], uint64_t scope,
                                    const char *label, struct err *err);
 /* Destroy day keys of days that ended before unix_ms; rewrites the ring. *destroyed counts them. */
-NODISCARD enum rc keyring_destroy_before(struct keyring *ring, uint32_t *destroyed,
-                                         int64_t unix_ms, struct err *err);
+NODISCARD enum rc keyring_destroy_before(struct keyring *ring, uint32_t *destroyed, int64_t unix_ms,
+                                         struct err *err);
 /* Destroy everything of a scope. */
 NODISCARD enum rc keyring_destroy_scope(struct keyring *ring, uint64_t scope, struct err *err);
 
@@ -59,9 +59,8 @@ struct seal_place {
 };
 
 /* Append the sealed record to *out. RC_NOTFOUND: key id unknown. */
-NODISCARD enum rc seal_record(struct keyring *ring, uint32_t key_id,
-                              const struct seal_place *place, struct bytes plain, struct buf *out,
-                              struct err *err);
+NODISCARD enum rc seal_record(struct keyring *ring, uint32_t key_id, const struct seal_place *place,
+                              struct bytes plain, struct buf *out, struct err *err);
 /* Append the plaintext to *out. RC_AUTH: tampered or moved; RC_NOTFOUND: its key was destroyed. */
 NODISCARD enum rc seal_open(struct keyring *ring, const struct seal_place *place,
                             struct bytes record, struct buf *out, struct err *err);
