@@ -84,8 +84,8 @@ system_ms(clockid_t id)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static int64_t
-wall_ms(const struct clock *clock)
+int64_t
+clock_wall_ms(const struct clock *clock)
 {
     return clock->is_fake ? atomic_load(&clock->now->fake_unix_ms) : system_ms(CLOCK_REALTIME);
 }
@@ -98,7 +98,7 @@ clock_unix_ms(const struct clock *clock)
     int64_t shown = atomic_load(&now->shown_unix_ms);
 
     if (t == NOT_HELD)
-        t = wall_ms(clock) + atomic_load(&now->offset_ms);
+        t = clock_wall_ms(clock) + atomic_load(&now->offset_ms);
     while (t > shown) {
         if (atomic_compare_exchange_weak(&now->shown_unix_ms, &shown, t))
             return t;

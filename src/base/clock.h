@@ -23,6 +23,8 @@ void clock_free(struct clock **clock);
 
 /* Platform time in Unix milliseconds. Never runs backwards within a process. */
 int64_t clock_unix_ms(const struct clock *clock);
+/* The wall clock itself, past any shift or freeze: only for the validity of certificates. */
+int64_t clock_wall_ms(const struct clock *clock);
 /* Milliseconds since an arbitrary start; counts while the machine sleeps. */
 int64_t clock_mono_ms(const struct clock *clock);
 
