@@ -166,7 +166,7 @@ clock_resume(struct clock *clock)
     held = atomic_load(&now->held_unix_ms);
     if (held != NOT_HELD) {
         /* go on from the held time if it lies ahead, or time would stand still until then */
-        int64_t ahead_ms = held - wall_ms(clock);
+        int64_t ahead_ms = held - clock_wall_ms(clock);
 
         if (ahead_ms > atomic_load(&now->offset_ms))
             atomic_store(&now->offset_ms, ahead_ms);
