@@ -15,6 +15,7 @@
 
 #define SESSION_PUBLIC_SIZE 33u           /* 05 || u-coordinate */
 #define SESSION_PRIVATE_SIZE 32u
+#define SESSION_PLAIN_MAX (64u * 1024)    /* payload accepted for sealing */
 #define SESSION_MESSAGE_MAX (68u * 1024)  /* ciphertext accepted for opening */
 #define SESSION_RECORD_MAX (1024u * 1024) /* stored record; larger is refused */
 #define SESSION_PREKEY_ID_MAX 0xFFFFFEu   /* ids are 1..this */
