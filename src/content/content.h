@@ -14,14 +14,20 @@
 #include "content.pb-c.h"
 
 #define CONTENT_VERSION 1u
-#define CONTENT_MAX (64u * 1024) /* packed and padded */
+#define CONTENT_MAX (64u * 1024)      /* packed and padded */
 #define CONTENT_TEXT_MAX (16u * 1024) /* bytes of a text body we accept from a peer */
+#define CONTENT_PUBLIC_ID_MAX 256u    /* bytes of a dialect's message id */
+#define CONTENT_NAME_MAX 512u         /* bytes of a profile name */
+#define CONTENT_RECEIPT_IDS_MAX 1024u /* messages that one receipt speaks of */
+#define CONTENT_RETRY_ATTEMPTS_MAX 5u
 
-/* Append the packed, padded payload. RC_LIMIT past CONTENT_MAX. */
+/* Append the packed, padded payload; nothing on failure. RC_LIMIT past CONTENT_MAX or a bound
+ * above, RC_MALFORMED where unpacking would refuse it. */
 NODISCARD enum rc content_pack(struct buf *out, const Parley__Content__Payload *payload,
                                struct err *err);
-/* *out points into the arena. RC_MALFORMED (padding, protobuf, UTF-8, sizes of ids), RC_PROTO (a newer
- * version), RC_LIMIT. An unknown body kind unpacks with body_case NOT_SET: the caller decides. */
+/* *out points into the arena. RC_MALFORMED (padding, protobuf, UTF-8, sizes of ids), RC_PROTO (a
+ * newer version), RC_LIMIT. An unknown body kind unpacks with body_case NOT_SET: the caller
+ * decides. */
 NODISCARD enum rc content_unpack(Parley__Content__Payload **out, struct arena *arena,
                                  struct bytes padded, struct err *err);
 
