@@ -69,6 +69,8 @@ is_choice(const char *choices, const char *text)
 {
     size_t len = strlen(text);
 
+    if (strchr(text, '|') != NULL)
+        return false;
     for (const char *at = choices; at != NULL; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL) {
         if (strncmp(at, text, len) == 0 && (at[len] == '|' || at[len] == '\0') && len > 0)
             return true;

@@ -18,6 +18,7 @@
 #include "base/json.h"
 
 #define LINE_MAX_BYTES 8192u
+#define VALUE_MAX_BYTES 2048u
 #define HEX_SHOWN_BYTES 16u
 
 struct log {
@@ -139,6 +140,10 @@ put_value(struct buf *out, const struct log_field *f)
         buf_put_str(out, f->v.b ? "true" : "false");
         break;
     }
+    if (buf_failed(out)) {
+        buf_reset(out);
+        buf_put_str(out, "(too-long)");
+    }
 }
 
 static bool
@@ -179,7 +184,7 @@ put_text_line(struct buf *line, const struct log *log, enum log_level level, con
 {
     struct buf value;
 
-    buf_init(&value, LINE_MAX_BYTES);
+    buf_init(&value, VALUE_MAX_BYTES);
     put_time(line);
     buf_printf(line, " %s %s %s", level_names[level], log->program, event);
     for (size_t i = 0; i < n; i++) {
@@ -201,7 +206,7 @@ put_json_line(struct buf *line, const struct log *log, enum log_level level, con
     struct buf value;
     struct json_writer w;
 
-    buf_init(&value, LINE_MAX_BYTES);
+    buf_init(&value, VALUE_MAX_BYTES);
     put_time(&value);
     jw_init(&w, line);
     jw_object(&w);
