@@ -15,8 +15,8 @@
  * jobs concerned, and jobs marked `grows` are refused early when little room is left. Any other
  * failure of the disk is fatal: on_fatal is called and nothing is acknowledged any more.
  *
- * Thread rule: store_submit and store_read may be called from any thread; run() is on a store thread;
- * done() is on the job's loop. Source: docs/protocol/store.md. */
+ * Thread rule: store_submit and store_read may be called from any thread; run() is on a store
+ * thread; done() is on the job's loop. Source: docs/protocol/store.md. */
 #ifndef PARLEY_STORE_STORE_H
 #define PARLEY_STORE_STORE_H
 
@@ -32,10 +32,14 @@
 
 #define STORE_BATCH_MAX 100u
 #define STORE_COMMIT_DELAY_US 2000u
-#define STORE_ROOM_RESERVE (32u * 1024 * 1024) /* free bytes under which `grows` jobs are refused */
+#define STORE_BUSY_MS 5000u /* longest wait for another process on the same file; then RC_BUSY */
+#define STORE_ROOM_RESERVE                                                                         \
+    (32u * 1024 * 1024) /* free bytes under which `grows` jobs are refused                         \
+                         */
 
 struct store;
 struct store_tx; /* valid inside run() only */
+struct store_cursor;
 
 /* A module's share of the schema. Statements use ?1, ?2, … */
 struct store_part {
@@ -53,7 +57,7 @@ struct store_opt {
     const char *path; /* SQLite file; ":memory:" for tests */
     const struct store_part *const *parts;
     size_t n_parts;
-    uint32_t commit_delay_us; /* longest wait for company; STORE_COMMIT_DELAY_US by default */
+    uint32_t commit_delay_us; /* longest wait for company; 0: STORE_COMMIT_DELAY_US */
     uint32_t batch_max;       /* 0: STORE_BATCH_MAX */
     struct log *log;
     /* The disk failed in a way that must not be retried (I4). Called once, on a store thread. The
@@ -68,28 +72,34 @@ NODISCARD enum rc store_open(struct store **out, const struct store_opt *opt, st
  * the caller drains its loop before freeing what they touch. */
 void store_free(struct store **store);
 
-/* One unit of work. Embedded in the caller's object; untouched by the caller from submit until
- * done(). */
+/* One unit of work, zeroed before its first use. Embedded in the caller's object; untouched by the
+ * caller from submit until done(). */
 struct store_job {
-    /* Inside the transaction. RC_OK keeps the writes; anything else undoes this job alone. */
+    /* Inside the transaction. RC_OK keeps the writes; anything else undoes this job alone. A
+     * statement that failed undoes the job too, even when run() goes on and returns RC_OK (the
+     * engines differ in what survives it): where a duplicate is expected, write ON CONFLICT DO
+     * NOTHING and read `changed`. */
     enum rc (*run)(struct store_job *job, struct store_tx *tx, struct err *err);
     /* On `loop`, after the commit that covers the job (rc RC_OK) or instead of it. */
     void (*done)(struct store_job *job, enum rc rc, const struct err *err);
     struct loop *loop; /* where done runs; NULL: on the store's thread */
-    bool grows;        /* adds data that an outsider asked to add: refused when the disk is nearly full */
+    bool grows; /* adds data that an outsider asked to add: refused when the disk is nearly full */
     /* the store's own */
     struct store_job *next;
     struct loop_post post;
+    int64_t submitted_us;
+    bool is_read;
     enum rc rc;
     struct err err;
 };
 
 /* Queue a writing job. Order of submission is order of execution. */
 void store_submit(struct store *store, struct store_job *job);
-/* Queue a reading job on the reader thread: sees everything committed before it runs. */
+/* Queue a reading job on the reader thread: sees every commit whose done() was posted before this
+ * call. A statement that writes is RC_INVAL there. */
 void store_read(struct store *store, struct store_job *job);
-/* Run a writing job now and wait for its commit. For start-up, tools and tests: never on a loop that
- * serves. */
+/* Run a writing job now and wait for its commit. For start-up, tools and tests: never on a loop
+ * that serves. */
 NODISCARD enum rc store_do(struct store *store,
                            enum rc (*run)(void *ctx, struct store_tx *tx, struct err *err),
                            void *ctx, struct err *err);
@@ -112,16 +122,17 @@ struct store_arg {
         sizeof((const struct store_arg[]){__VA_ARGS__}) / sizeof(struct store_arg)
 #define ST_NONE NULL, 0
 
-/* Run a statement that returns no rows. *changed (NULL allowed) counts rows touched.
+/* Run a statement, leaving any rows unread. *changed (NULL allowed) counts rows touched.
  *     store_run(tx, &relay_part, SQL_LANE_BUMP, NULL, err, ST_ARGS(ST_I(account), ST_I(lane)))
- * Errors: RC_EXISTS (unique key), RC_FULL, RC_IO. */
+ * Errors: RC_EXISTS (unique key), RC_INVAL (another constraint, or SQL that does not parse),
+ * RC_LIMIT (a value too large), RC_FULL, RC_NOMEM, RC_IO. */
 NODISCARD enum rc store_run(struct store_tx *tx, const struct store_part *part, unsigned stmt,
                             uint64_t *changed, struct err *err, const struct store_arg *args,
                             size_t n_args);
 
 /* Rows of a query. One query per statement may be open at a time within a transaction. */
 struct store_rows {
-    void *cursor; /* the back end's */
+    struct store_cursor *cursor; /* the store's */
     bool has_row;
     enum rc rc; /* sticky: read it after the loop */
 };
@@ -139,13 +150,13 @@ bool store_col_is_null(const struct store_rows *rows, int col);
 struct bytes store_col_bytes(const struct store_rows *rows, int col);
 
 /* The store a transaction belongs to. */
-struct store *store_of(struct store_tx *tx);
+struct store *store_of(const struct store_tx *tx);
 
 /* ---- looking at it ---- */
 
 struct store_stats {
     uint64_t jobs, commits, reruns, refused_full;
-    uint64_t waiting;      /* jobs queued now */
+    uint64_t waiting;       /* jobs queued now */
     int64_t oldest_wait_us; /* how long the first of them has waited */
 };
 void store_stats(const struct store *store, struct store_stats *out);
