@@ -90,6 +90,6 @@ NODISCARD enum rc link_request(struct link *link, Parley__Wire__Frame *frame, ui
                                void (*fn)(void *ctx, enum rc rc, const Parley__Wire__Frame *reply),
                                void *ctx, struct err *err);
 /* Tell, without a reply (acks, ephemeral). */
-NODISCARD enum rc link_push(struct link *link, Parley__Wire__Frame *frame, struct err *err);
+enum rc link_push(struct link *link, Parley__Wire__Frame *frame, struct err *err);
 
 #endif
