@@ -17,8 +17,8 @@ struct admin;
 struct admin_call; /* one request in flight */
 
 struct admin_row {
-    const char *words;  /* "show queues": matched word by word, the rest are arguments */
-    const char *help;   /* one line */
+    const char *words; /* "show queues": matched word by word, the rest are arguments */
+    const char *help;  /* one line */
     /* Answer now by admin_put… and admin_done, or keep the call and finish later. */
     void (*fn)(struct admin_call *call, void *ctx);
 };

@@ -15,7 +15,7 @@
 enum config_kind { CONFIG_STR, CONFIG_INT, CONFIG_BOOL /* on|off */, CONFIG_CHOICE, CONFIG_PATH };
 
 struct config_row {
-    const char *name;     /* "base_port" */
+    const char *name; /* "base_port" */
     enum config_kind kind;
     const char *fallback; /* default as text; NULL: none, unset */
     int64_t min, max;     /* CONFIG_INT only */
@@ -28,10 +28,10 @@ enum config_origin { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENV, CONFIG_FLAG, CONFI
 struct config;
 
 /* rows is borrowed for the config's life. argv entries that are not settings of the table are left
- * in order as rest arguments (config_rest). "--flag value" and "--flag=value" both work; a CONFIG_BOOL
- * flag alone means on. `--` ends flags. file may be NULL, or name a file that may be absent when
- * file_required is false.
- * Errors: RC_INVAL with a text that names the setting, the value's origin and what is allowed. */
+ * in order as rest arguments (config_rest). "--flag value" and "--flag=value" both work; a
+ * CONFIG_BOOL flag alone means on. `--` ends flags. file may be NULL, or name a file that may be
+ * absent when file_required is false. Errors: RC_INVAL with a text that names the setting, the
+ * value's origin and what is allowed. */
 struct config_source {
     int argc;
     char **argv; /* without the program's name; borrowed for the config's life */
@@ -49,7 +49,8 @@ bool config_bool(const struct config *config, const char *name);
 enum config_origin config_origin(const struct config *config, const char *name);
 /* Arguments that were not settings. */
 int config_rest(const struct config *config, char ***argv);
-/* "name = value    # origin" a line. Values of rows whose help starts with "secret" are not shown. */
+/* "name = value    # origin" a line. Values of rows whose help starts with "secret" are not shown.
+ */
 void config_show(const struct config *config, FILE *out);
 /* The table as help text. */
 void config_help(const struct config_row *rows, size_t n_rows, FILE *out);

@@ -42,8 +42,7 @@ enum rc err_set(struct err *err, enum rc rc, const char *site, const char *fmt, 
     PRINTF_LIKE(4, 5);
 
 /* Like err_set, with ": strerror(errno_value)" appended. */
-enum rc err_errno(struct err *err, enum rc rc, const char *site, int errno_value,
-                  const char *what);
+enum rc err_errno(struct err *err, enum rc rc, const char *site, int errno_value, const char *what);
 
 /* The lower-case name of a code ("malformed"), for logs. Static string. */
 const char *rc_name(enum rc rc);

@@ -2,7 +2,8 @@
  *
  * Reading is jansson with duplicate keys refused, a depth cap and a size cap. Writing is ours:
  * compact, ASCII only, every other character as lower-case \uXXXX (surrogate pairs above U+FFFF),
- * because webhook receivers verify signatures over exactly those bytes (docs/protocol/webhook.md). */
+ * because webhook receivers verify signatures over exactly those bytes (docs/protocol/webhook.md).
+ */
 #ifndef PARLEY_BASE_JSON_H
 #define PARLEY_BASE_JSON_H
 

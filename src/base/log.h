@@ -40,11 +40,11 @@ struct log_field {
 
 struct log;
 struct log_opt {
-    const char *program;   /* static: "relay" */
+    const char *program; /* static: "relay" */
     enum log_level level;
     bool json;
-    int fd;                /* borrowed; 2 for standard error */
-    const char *file;      /* also append here, NULL for none; opened with mode 0600 */
+    int fd;           /* borrowed; 2 for standard error */
+    const char *file; /* also append here, NULL for none; opened with mode 0600 */
 };
 
 NODISCARD enum rc log_open(struct log **out, const struct log_opt *opt, struct err *err);
