@@ -281,13 +281,13 @@ channel_is_up(const struct channel *channel)
 const uint8_t *
 channel_remote_static(const struct channel *channel)
 {
-    return pipe_remote_static(channel->pipe);
+    return channel->was_up ? pipe_remote_static(channel->pipe) : NULL;
 }
 
 const uint8_t *
 channel_hash(const struct channel *channel)
 {
-    return pipe_hash(channel->pipe);
+    return channel->was_up ? pipe_hash(channel->pipe) : NULL;
 }
 
 bool

@@ -5,10 +5,26 @@
  * call out. Source: docs/protocol/wire.md. */
 #include "link/inner.h"
 
+/* What the handshake answers goes out before anything that on_up queues. */
+static void
+queue_answers(struct channel *channel)
+{
+    struct buf *answers = &channel->hub->answers;
+
+    if (answers->len == 0)
+        return;
+    buf_put(&channel->out, buf_bytes(answers));
+    buf_reset(answers);
+    hub_mark_dirty(channel->hub, channel);
+}
+
 static void
 go_up(struct channel *channel)
 {
+    queue_answers(channel);
     channel->state = CH_UP;
+    channel->was_up = true;
+    pipe_forget_hint(channel->pipe);
     channel->ops->on_up(channel->ctx, channel);
 }
 
@@ -74,18 +90,17 @@ feed(struct channel *channel, struct bytes in)
     enum rc rc;
 
     channel->heard_ms = channel->pinged_ms = channel_now_ms(channel);
-    rc = pipe_feed(channel->pipe, in, &channel->out, on_message, channel, &err);
+    buf_reset(&channel->hub->answers); /* what a failed handshake left there is not said */
+    rc = pipe_feed(channel->pipe, in, &channel->hub->answers, on_message, channel, &err);
     if (channel->state >= CH_CLOSING)
         return;
-    if (rc != RC_OK) { /* a wrong tag gets no reply */
+    if (rc != RC_OK) /* a wrong tag gets no reply */
         channel_end_now(channel, CHANNEL_FAILED, PARLEY__WIRE__CLOSE_REASON__CLOSE_UNSPECIFIED,
                         &err);
-        return;
-    }
-    if (channel->state == CH_HANDSHAKE && pipe_state(channel->pipe) == PIPE_UP)
+    else if (channel->state == CH_HANDSHAKE && pipe_state(channel->pipe) == PIPE_UP)
         go_up(channel);
-    if (channel->state < CH_CLOSING && channel->out.len > 0)
-        hub_mark_dirty(channel->hub, channel);
+    else
+        queue_answers(channel);
 }
 
 static void

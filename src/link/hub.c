@@ -38,6 +38,7 @@ release_if_last(struct channel_hub *hub)
     if (!hub->is_closing || hub->open_handles > 0 || hub->count > 0)
         return;
     buf_wipe(&hub->scratch);
+    buf_free(&hub->answers);
     free(hub);
 }
 
@@ -94,6 +95,7 @@ channel_hub_open(struct channel_hub **out, const struct channel_hub_opt *opt, st
     hub->linger_ms = opt->linger_ms > 0 ? opt->linger_ms : CHANNEL_LINGER_MS;
     hub->tick_ms = tick_for(hub);
     buf_init(&hub->scratch, WIRE_FRAME_MAX);
+    buf_init(&hub->answers, 2 * PIPE_HANDSHAKE_MAX);
     uv_idle_init(loop_uv(hub->loop), &hub->flusher); /* neither can fail */
     uv_timer_init(loop_uv(hub->loop), &hub->ticker);
     hub->flusher.data = hub;

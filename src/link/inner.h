@@ -41,6 +41,7 @@ struct channel {
     bool is_dirty;     /* on the hub's list */
     bool is_over_half; /* the owner waits for on_drained */
     bool is_held;
+    bool was_up;
     bool has_how; /* how is decided: the first cause wins */
     char peer[ADDRESS_BYTES];
 };
@@ -57,6 +58,7 @@ struct channel_hub {
     unsigned open_handles;
     bool is_closing;
     struct buf scratch; /* one packed frame */
+    struct buf answers; /* the handshake's, for the length of one read */
     uint8_t room[READ_BYTES];
 };
 
