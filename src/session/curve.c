@@ -14,6 +14,7 @@
 #include "crypto/prim.h"
 
 #include <sodium.h>
+#include <stdlib.h>
 
 static _Thread_local struct curve_calls calls;
 
@@ -61,5 +62,8 @@ curve25519_verify(const unsigned char *signature, const unsigned char *pub,
 void
 signal_buffer_free(signal_buffer *buffer)
 {
-    signal_buffer_bzero_free(buffer);
+    if (buffer == NULL)
+        return;
+    bytes_wipe(signal_buffer_data(buffer), signal_buffer_len(buffer));
+    free(buffer); /* as the library does: a buffer is one piece of memory */
 }

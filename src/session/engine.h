@@ -31,13 +31,19 @@ struct staging {
     uint32_t spent_one_time_id;
 };
 
+/* One HMAC-SHA256 under way. */
+struct hmac_run {
+    EVP_MD_CTX *ctx;
+    uint8_t pad[64]; /* the key, padded for the inner or the outer digest */
+    bool is_lent;
+};
+
 struct session_engine {
     struct rng rng;
     signal_context *context;
     signal_protocol_store_context *store;
-    EVP_MAC *mac;
-    EVP_MAC_CTX *hmac; /* lent to one computation at a time */
-    bool is_hmac_lent;
+    EVP_MD *sha256;
+    struct hmac_run hmac; /* lent to one computation at a time */
     EVP_MD *sha512;
     EVP_MD_CTX *sha512_ctx; /* likewise */
     bool is_sha512_lent;
