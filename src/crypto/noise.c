@@ -1,4 +1,4 @@
-/* noise.c - the handshake as a table of tokens, and the transport ciphers.
+/* noise.c - the handshake as a table of tokens. Its ciphers are in noise_cipher.c.
  *
  * Tokens name whose keys meet by the ends of the TCP connection: the first letter is the client's
  * key, the second the server's, in all three patterns. In XXfallback the server is Noise's
@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/noise_cipher.h"
 #include "crypto/prim.h"
 
 #define MESSAGES_MAX 3u
 #define TOKENS_MAX 4u
-#define NONCE_REKEY UINT64_MAX
 
 enum token { T_END, T_E, T_S, T_EE, T_ES, T_SE, T_SS };
 
@@ -81,37 +81,6 @@ mix_key(struct noise_handshake *hs, const uint8_t dh[32])
     bytes_wipe(both, sizeof(both));
 }
 
-/* Four zero bytes, then the counter. */
-static void
-make_nonce(uint8_t nonce[12], uint64_t n)
-{
-    memset(nonce, 0, 4);
-    for (int i = 0; i < 8; i++)
-        nonce[4 + i] = (uint8_t)(n >> (56 - 8 * i));
-}
-
-static void
-encrypt_next(struct noise_cipher *c, uint8_t *out, struct bytes ad, struct bytes in)
-{
-    uint8_t nonce[12];
-
-    make_nonce(nonce, c->n++);
-    aes256gcm_seal(out, c->key, nonce, ad, in);
-}
-
-/* The counter stays where it is when the tag is wrong. */
-static enum rc
-decrypt_next(struct noise_cipher *c, uint8_t *out, struct bytes ad, struct bytes in)
-{
-    uint8_t nonce[12];
-
-    make_nonce(nonce, c->n);
-    if (aes256gcm_open(out, c->key, nonce, ad, in) != RC_OK)
-        return RC_AUTH;
-    c->n++;
-    return RC_OK;
-}
-
 /* Append in, encrypted once there is a key; what was appended goes into the hash. */
 static enum rc
 encrypt_and_hash(struct noise_handshake *hs, struct buf *out, struct bytes in, struct err *err)
@@ -122,7 +91,7 @@ encrypt_and_hash(struct noise_handshake *hs, struct buf *out, struct bytes in, s
     if (room == NULL)
         return err_set(err, RC_NOMEM, "noise.write", "no room for %zu bytes", size);
     if (hs->has_key)
-        encrypt_next(&hs->cipher, room, bytes_of(hs->h, sizeof(hs->h)), in);
+        noise_cipher_seal(&hs->cipher, room, bytes_of(hs->h, sizeof(hs->h)), in);
     else if (in.len != 0)
         memcpy(room, in.ptr, in.len);
     mix_hash(hs, bytes_of(room, size));
@@ -142,7 +111,7 @@ decrypt_and_hash(struct noise_handshake *hs, uint8_t *out, struct bytes in, stru
             memmove(out, in.ptr, in.len);
         return RC_OK;
     }
-    if (decrypt_next(&hs->cipher, out, bytes_of(before, sizeof(before)), in) != RC_OK)
+    if (noise_cipher_open(&hs->cipher, out, bytes_of(before, sizeof(before)), in) != RC_OK)
         return err_set(err, RC_AUTH, "noise.read", "handshake message does not authenticate");
     return RC_OK;
 }
@@ -292,6 +261,12 @@ noise_handshake_free(struct noise_handshake **hs)
     *hs = NULL;
 }
 
+size_t
+noise_handshake_memory(void)
+{
+    return sizeof(struct noise_handshake);
+}
+
 bool
 noise_handshake_must_write(const struct noise_handshake *hs)
 {
@@ -393,45 +368,4 @@ noise_handshake_split(struct noise_handshake *hs, struct noise_cipher *send,
     bytes_wipe(both, sizeof(both));
     bytes_wipe(hs->ck, sizeof(hs->ck));
     return RC_OK;
-}
-
-/* The first 32 bytes of 32 zeros encrypted under the reserved counter; the counter goes on. */
-static void
-rekey_if_due(struct noise_cipher *c)
-{
-    static const uint8_t zeros[32];
-    uint8_t nonce[12], fresh[32 + NOISE_TAG_SIZE];
-
-    if (c->n % NOISE_REKEY_EVERY != 0)
-        return;
-    make_nonce(nonce, NONCE_REKEY);
-    aes256gcm_seal(fresh, c->key, nonce, bytes_of(NULL, 0), bytes_of(zeros, sizeof(zeros)));
-    memcpy(c->key, fresh, sizeof(c->key));
-    bytes_wipe(fresh, sizeof(fresh));
-}
-
-enum rc
-noise_encrypt(struct noise_cipher *c, uint8_t *out, struct bytes in)
-{
-    if (c->n == NONCE_REKEY || in.len > NOISE_PLAINTEXT_MAX)
-        return RC_LIMIT;
-    encrypt_next(c, out, bytes_of(NULL, 0), in);
-    rekey_if_due(c);
-    return RC_OK;
-}
-
-enum rc
-noise_decrypt(struct noise_cipher *c, uint8_t *out, struct bytes in)
-{
-    if (c->n == NONCE_REKEY || in.len > NOISE_MESSAGE_MAX ||
-        decrypt_next(c, out, bytes_of(NULL, 0), in) != RC_OK)
-        return RC_AUTH;
-    rekey_if_due(c);
-    return RC_OK;
-}
-
-void
-noise_cipher_wipe(struct noise_cipher *c)
-{
-    bytes_wipe(c, sizeof(*c));
 }

@@ -49,6 +49,9 @@ NODISCARD enum rc noise_handshake_new(struct noise_handshake **out,
 /* Clears every key. *hs may be NULL inside. */
 void noise_handshake_free(struct noise_handshake **hs);
 
+/* Bytes that one handshake occupies, for accounting. */
+size_t noise_handshake_memory(void);
+
 /* Whose turn, by the pattern. False for both once complete. */
 bool noise_handshake_must_write(const struct noise_handshake *hs);
 bool noise_handshake_is_complete(const struct noise_handshake *hs);

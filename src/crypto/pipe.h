@@ -13,8 +13,9 @@
 #include "base/rng.h"
 #include "crypto/noise.h"
 
-#define PIPE_HANDSHAKE_MAX 4096u             /* one handshake frame */
-#define PIPE_MESSAGE_MAX (16u * 1024 * 1024) /* one reassembled message; owners set less */
+#define PIPE_HANDSHAKE_MAX 4096u                     /* one handshake frame */
+#define PIPE_PAYLOAD_MAX (PIPE_HANDSHAKE_MAX - 128u) /* a certificate or a hint in it */
+#define PIPE_MESSAGE_MAX (16u * 1024 * 1024)         /* one reassembled message; owners set less */
 
 enum pipe_state {
     PIPE_CLIENT_START,      /* nothing sent yet */
@@ -36,8 +37,9 @@ struct pipe_opt {
     const uint8_t *known_server; /* client: 32-byte cached server key → IK; NULL → XX */
     size_t message_max;          /* ceiling of one reassembled message, <= PIPE_MESSAGE_MAX */
     struct rng rng;
-    /* Client: decide whether this server key with this certificate payload is the right server.
-     * Called for XX 2 and the fallback before the client's own key is sent; not called for IK 2. */
+    /* Client, and there it is a must: decide whether this server key with this certificate payload
+     * is the right server. Called for XX 2 and the fallback before the client's own key is sent;
+     * not called for IK 2. */
     enum rc (*check_server)(void *ctx, const uint8_t server_static[32], struct bytes certificate,
                             struct err *err);
     void *ctx;
@@ -51,14 +53,17 @@ void pipe_free(struct pipe **pipe);
 NODISCARD enum rc pipe_start(struct pipe *pipe, struct buf *out, struct err *err);
 
 /* Feed bytes that arrived. Handshake answers are appended to *out. Each whole message is given to
- * on_message (borrowed for the call; it must not free the pipe; returning other than RC_OK stops
- * and is returned). Consumes everything. Any error leaves PIPE_DEAD: RC_MALFORMED (framing),
- * RC_AUTH (tag, handshake, certificate), RC_LIMIT (too long). */
+ * on_message (borrowed for the call; it may pipe_send, but neither feed nor free the pipe;
+ * returning other than RC_OK stops and is returned). Consumes everything. Any error leaves
+ * PIPE_DEAD and *out as it was: RC_MALFORMED (framing), RC_AUTH (tag, handshake, certificate),
+ * RC_LIMIT (too long), RC_NOMEM, or what on_message or check_server said. */
 NODISCARD enum rc pipe_feed(struct pipe *pipe, struct bytes in, struct buf *out,
                             enum rc (*on_message)(void *ctx, struct bytes message, struct err *err),
                             void *ctx, struct err *err);
 
-/* Append one message to *out, cut into pieces and encrypted. RC_PROTO before PIPE_UP. */
+/* Append one message to *out, cut into pieces and encrypted. RC_PROTO before PIPE_UP; RC_LIMIT
+ * above PIPE_MESSAGE_MAX and RC_NOMEM when *out cannot take all of it: nothing is sent, the pipe
+ * lives. */
 NODISCARD enum rc pipe_send(struct pipe *pipe, struct bytes message, struct buf *out,
                             struct err *err);
 
@@ -69,7 +74,7 @@ const uint8_t *pipe_remote_static(const struct pipe *pipe);
 const uint8_t *pipe_hash(const struct pipe *pipe);
 struct bytes pipe_hint(const struct pipe *pipe);
 void pipe_forget_hint(struct pipe *pipe);
-/* True when the handshake ended by the fallback: the caller replaces its cached server key. */
+/* True when up by way of the fallback: a client then replaces its cached server key. */
 bool pipe_fell_back(const struct pipe *pipe);
 /* Bytes of memory held now, for accounting. */
 size_t pipe_memory(const struct pipe *pipe);
