@@ -134,6 +134,9 @@ NODISCARD enum rc endpoint_open(struct endpoint **out, const struct endpoint_opt
 /* Close the link, wait for nothing: jobs in flight finish first (the caller runs the loop until
  * on_closed). */
 void endpoint_close(struct endpoint **ep, void (*on_closed)(void *ctx), void *ctx);
+/* Keep it alive, closed or not, while a job of the owner's may touch it. On the loop. */
+void endpoint_hold(struct endpoint *ep);
+void endpoint_release(struct endpoint *ep);
 void endpoint_set_lease(struct endpoint *ep, uint64_t lease_epoch);
 bool endpoint_is_registered(const struct endpoint *ep);
 bool endpoint_is_up(const struct endpoint *ep);

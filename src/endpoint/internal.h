@@ -245,8 +245,4 @@ void keys_rotate_if_old(struct endpoint *ep);
 void registration_flush(struct endpoint *ep);
 void registration_abandon(struct endpoint *ep, bool all);
 
-/* endpoint.c */
-void endpoint_hold(struct endpoint *ep);
-void endpoint_release(struct endpoint *ep);
-
 #endif

@@ -1,0 +1,313 @@
+/* gateway.c - the numbers of one program: adding, removing, the tick that renews leases, the end.
+ */
+#include "gateway/gateway.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "gateway/internal.h"
+
+#define RETENTION_MS (30ll * 24 * 3600 * 1000)
+#define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
+
+static const char *const status_names[] = {
+    [GATEWAY_SENT] = "sent",
+    [GATEWAY_DELIVERED] = "delivered",
+    [GATEWAY_READ] = "read",
+    [GATEWAY_FAILED] = "failed",
+};
+
+const char *
+gateway_status_name(enum gateway_status_kind kind)
+{
+    return status_names[kind];
+}
+
+struct number *
+number_find(struct gateway *gw, uint64_t account)
+{
+    struct number *number;
+
+    HASH_FIND(hh, gw->numbers, &account, sizeof account, number);
+    return number == NULL || number->is_leaving ? NULL : number;
+}
+
+void
+gateway_hold(struct gateway *gw)
+{
+    gw->jobs++;
+}
+
+static void
+gateway_destroy(struct gateway *gw)
+{
+    struct number *number, *next;
+    void (*fn)(void *ctx) = gw->on_closed;
+    void *ctx = gw->closed_ctx;
+
+    HASH_ITER(hh, gw->numbers, number, next)
+    {
+        HASH_DEL(gw->numbers, number);
+        bytes_wipe(number->idem_key, sizeof number->idem_key);
+        free(number);
+    }
+    free(gw);
+    if (fn != NULL)
+        fn(ctx);
+}
+
+void
+gateway_release(struct gateway *gw)
+{
+    if (--gw->jobs == 0 && gw->is_closing)
+        gateway_destroy(gw);
+}
+
+static void
+on_tick(struct loop_timer *timer)
+{
+    struct gateway *gw = (struct gateway *)((char *)timer - offsetof(struct gateway, tick));
+    struct number *number, *next;
+
+    lease_renew_all(gw);
+    HASH_ITER(hh, gw->numbers, number, next)
+    if (number->epoch == 0 && !number->is_leaving)
+        lease_take(number);
+}
+
+static void
+on_tick_closed(struct loop_timer *timer)
+{
+    gateway_release((struct gateway *)((char *)timer - offsetof(struct gateway, tick)));
+}
+
+static enum rc
+boot_read(struct gateway *gw, struct err *err)
+{
+    struct buf text;
+    enum rc rc;
+
+    buf_init(&text, 64);
+    rc = file_read(&text, BOOT_ID_FILE, 64, err);
+    if (rc == RC_OK)
+        snprintf(gw->boot, sizeof gw->boot, "%.36s", buf_cstr(&text));
+    buf_free(&text);
+    return rc;
+}
+
+enum rc
+gateway_open(struct gateway **out, const struct gateway_opt *opt, struct err *err)
+{
+    struct gateway *gw = calloc(1, sizeof *gw);
+    enum rc rc;
+
+    *out = NULL;
+    if (gw == NULL)
+        return err_set(err, RC_NOMEM, "gateway.open", "gateway");
+    gw->host = opt->host;
+    gw->ops = opt->ops;
+    gw->ctx = opt->ctx;
+    gw->lease_ms = opt->lease_ms > 0 ? opt->lease_ms : GATEWAY_LEASE_MS;
+    if (strlen(opt->node) >= sizeof gw->holder) {
+        free(gw);
+        return err_set(err, RC_INVAL, "gateway.open", "node name longer than %u", HOLDER_MAX - 1);
+    }
+    memcpy(gw->holder, opt->node, strlen(opt->node));
+    if ((rc = boot_read(gw, err)) != RC_OK) {
+        free(gw);
+        return rc;
+    }
+    gateway_hold(gw); /* the timer's */
+    loop_timer_init(gw->host->loop, &gw->tick, on_tick);
+    loop_timer_start(&gw->tick, (uint64_t)gw->lease_ms / 3, (uint64_t)gw->lease_ms / 3);
+    *out = gw;
+    return RC_OK;
+}
+
+void
+gateway_close(struct gateway **out, void (*on_closed)(void *ctx), void *ctx)
+{
+    struct gateway *gw = *out;
+    struct number *number, *next;
+
+    *out = NULL;
+    if (gw == NULL) {
+        if (on_closed != NULL)
+            on_closed(ctx);
+        return;
+    }
+    gw->is_closing = true;
+    gw->on_closed = on_closed;
+    gw->closed_ctx = ctx;
+    gateway_hold(gw);
+    HASH_ITER(hh, gw->numbers, number, next)
+    lease_give_up(number);
+    loop_timer_stop(&gw->tick);
+    loop_timer_close(&gw->tick, on_tick_closed);
+    gateway_release(gw);
+}
+
+enum rc
+gateway_number_add(struct gateway *gw, uint64_t account, struct err *err)
+{
+    struct number *number;
+    enum rc rc;
+
+    HASH_FIND(hh, gw->numbers, &account, sizeof account, number);
+    if (number == NULL) {
+        if ((number = calloc(1, sizeof *number)) == NULL)
+            return err_set(err, RC_NOMEM, "gateway.number", "number");
+        number->gw = gw;
+        number->account = account;
+        rc = keyring_hash_key(gw->host->ring, number->idem_key, account, "idempotency", err);
+        if (rc != RC_OK) {
+            free(number);
+            return rc;
+        }
+        HASH_ADD(hh, gw->numbers, account, sizeof number->account, number);
+    }
+    number->is_leaving = false;
+    lease_take(number);
+    return RC_OK;
+}
+
+void
+gateway_number_remove(struct gateway *gw, uint64_t account)
+{
+    struct number *number = number_find(gw, account);
+
+    if (number == NULL)
+        return;
+    number->is_leaving = true;
+    lease_give_up(number);
+}
+
+struct endpoint *
+gateway_number_endpoint(struct gateway *gw, uint64_t account)
+{
+    struct number *number = number_find(gw, account);
+
+    return number == NULL ? NULL : number->endpoint;
+}
+
+bool
+gateway_number_info(struct gateway *gw, uint64_t account, struct gateway_number_info *out)
+{
+    struct number *number = number_find(gw, account);
+
+    *out = (struct gateway_number_info){.is_ours = false};
+    if (number == NULL)
+        return false;
+    out->is_ours = number->epoch != 0 && number->endpoint != NULL;
+    out->is_registered = out->is_ours && endpoint_is_registered(number->endpoint);
+    out->is_up = out->is_ours && endpoint_is_up(number->endpoint);
+    return true;
+}
+
+void
+gateway_each_number(struct gateway *gw, void (*fn)(void *ctx, uint64_t account), void *ctx)
+{
+    struct number *number, *next;
+
+    HASH_ITER(hh, gw->numbers, number, next)
+    if (!number->is_leaving)
+        fn(ctx, number->account);
+}
+
+void
+gateway_message_id(struct gateway *gw, uint8_t out[16])
+{
+    message_id_make(out, clock_unix_ms(gw->host->clock), gw->host->rng);
+}
+
+/* ---- what is due by platform time ---- */
+
+struct due {
+    struct gateway *gw;
+    uint32_t waiting;
+    void (*fn)(void *ctx);
+    void *ctx;
+};
+
+struct sweep_job {
+    struct store_job job;
+    struct due *due;
+    struct number *number;
+};
+
+static void
+due_release(struct due *due)
+{
+    struct gateway *gw = due->gw;
+
+    if (--due->waiting > 0)
+        return;
+    if (due->fn != NULL)
+        due->fn(due->ctx);
+    free(due);
+    gateway_release(gw);
+}
+
+static void
+on_endpoint_due(void *ctx)
+{
+    due_release(ctx);
+}
+
+static enum rc
+sweep_run(struct store_job *job, struct store_tx *tx, struct err *err)
+{
+    struct sweep_job *s = (struct sweep_job *)job;
+    int64_t now_ms = clock_unix_ms(s->due->gw->host->clock);
+    const struct {
+        enum gateway_stmt stmt;
+        int64_t keep_ms;
+    } sweeps[] = {
+        {SQL_MSG_SWEEP,  RETENTION_MS          },
+        {SQL_IN_SWEEP,   RETENTION_MS          },
+        {SQL_IDEM_SWEEP, GATEWAY_IDEMPOTENCY_MS}
+    };
+    enum rc rc = lease_guard(s->number, tx, err);
+
+    for (size_t i = 0; rc == RC_OK && i < ARRAY_LEN(sweeps); i++)
+        rc = store_run(tx, &gateway_part, sweeps[i].stmt, NULL, err,
+                       ST_ARGS(ST_I(s->number->account), ST_I(now_ms - sweeps[i].keep_ms)));
+    return rc;
+}
+
+static void
+sweep_done(struct store_job *job, enum rc rc UNUSED, const struct err *err UNUSED)
+{
+    struct sweep_job *s = (struct sweep_job *)job;
+
+    due_release(s->due);
+    free(s);
+}
+
+void
+gateway_run_due(struct gateway *gw, void (*fn)(void *ctx), void *ctx)
+{
+    struct due *due = calloc(1, sizeof *due);
+    struct number *number, *next;
+
+    if (due == NULL) {
+        fn(ctx);
+        return;
+    }
+    *due = (struct due){.gw = gw, .waiting = 1, .fn = fn, .ctx = ctx};
+    gateway_hold(gw);
+    HASH_ITER(hh, gw->numbers, number, next)
+    {
+        struct sweep_job *s;
+
+        if (number->endpoint == NULL || (s = calloc(1, sizeof *s)) == NULL)
+            continue;
+        due->waiting += 2;
+        endpoint_run_due(number->endpoint, on_endpoint_due, due);
+        *s = (struct sweep_job){.due = due, .number = number};
+        s->job = (struct store_job){.run = sweep_run, .done = sweep_done, .loop = gw->host->loop};
+        store_submit(gw->host->store, &s->job);
+    }
+    due_release(due);
+}
