@@ -75,12 +75,17 @@ def number_streams(streams):
     for name, text, code in streams:
         one = Count()
         count_tap(text.splitlines() + [f"# exit {code}"], name, one)
+        said = ""  # the last comment: where a test says why it skips
         for line in text.splitlines():
             match = RESULT.match(line)
             if match and not match.group(1):
                 number += 1
                 title = re.sub(r"^(not ok|ok)(?: +\d+)?(?: *-)? *", "", line)
-                print(f"{match.group(2).lower()} {number} - {name}: {title}")
+                reason = f" {said}" if title.upper().endswith("# SKIP") else ""
+                print(f"{match.group(2).lower()} {number} - {name}: {title}{reason}")
+                said = ""
+            elif line.startswith("# "):
+                said = line[2:]
         lines_failed = sum(1 for line in text.splitlines() if line.startswith("not ok"))
         if len(one.failed) > lines_failed:
             number += 1
