@@ -195,7 +195,8 @@ value_part(struct bytes in)
 }
 
 static enum rc
-read_line(struct config *config, struct bytes line, unsigned line_no, struct err *err)
+read_line(struct config *config, const struct config_source *source, struct bytes line,
+          unsigned line_no, struct err *err)
 {
     const struct config_row *row;
     const uint8_t *equals;
@@ -207,6 +208,8 @@ read_line(struct config *config, struct bytes line, unsigned line_no, struct err
         return err_set(err, RC_INVAL, "config", "file, line %u: \"name = value\" is wanted",
                        line_no);
     row = row_of(config, trim(bytes_of(line.ptr, (size_t)(equals - line.ptr))));
+    if (row == NULL && source->allow_unknown_names)
+        return RC_OK;
     if (row == NULL)
         return err_set(err, RC_INVAL, "config", "file, line %u: no such setting", line_no);
     if (value_of(config, row)->origin == CONFIG_FILE)
@@ -234,7 +237,7 @@ read_file(struct config *config, const struct config_source *source, struct err 
         const uint8_t *end = memchr(line, '\n', text.len - at);
         size_t len = end == NULL ? text.len - at : (size_t)(end - line);
 
-        rc = read_line(config, bytes_of(line, len), ++line_no, err);
+        rc = read_line(config, source, bytes_of(line, len), ++line_no, err);
         at += len + 1;
     }
     buf_wipe(&text);

@@ -38,6 +38,7 @@ struct config_source {
     const char *file;
     bool file_required;
     bool allow_unknown_flags; /* leave unknown --flags in rest instead of failing */
+    bool allow_unknown_names; /* skip settings of other programs in the file instead of failing */
 };
 NODISCARD enum rc config_load(struct config **out, const struct config_row *rows, size_t n_rows,
                               const struct config_source *source, struct err *err);
