@@ -4,8 +4,9 @@
 
 #include "base/loop.h"
 
-#define WAIT_MS 8000u /* far above what any step takes, also under a sanitizer on a busy machine   \
-                       */
+#define WAIT_MS                                                                                    \
+    8000u /* far above what any step takes, also under a sanitizer on a busy machine               \
+           */
 
 /* True when is_done() became true, false when WAIT_MS passed. */
 bool loop_wait(struct loop *loop, bool (*is_done)(void *ctx), void *ctx);
