@@ -22,7 +22,7 @@ esac
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-(cd "$work" && npm pack --silent "$package@$version" >/dev/null)
+(cd "$work" && npm pack --loglevel=error "$package@$version" >/dev/null)
 archive=$work/$package-$version.tgz
 found=sha512-$(openssl dgst -sha512 -binary "$archive" | openssl base64 -A)
 if [ "$found" != "$hash" ]; then
