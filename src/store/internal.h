@@ -58,7 +58,8 @@ struct store {
     struct err fatal; /* rc RC_OK: alive */
 
     /* the writer thread's own: is there room on the disk? */
-    int64_t room_seen_us; /* when it was last looked at; 0: never */
+    int64_t room_seen_us; /* when it was last looked at */
+    uint64_t room_left;   /* bytes free then; 0: never looked */
     bool has_room;
 };
 

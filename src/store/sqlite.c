@@ -11,9 +11,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -178,6 +180,46 @@ run_pragma(struct conn *conn, const char *sql)
     return code;
 }
 
+/* A file system that cannot share memory with the log leaves the old mode in force without a word.
+ */
+static enum rc
+check_mode(struct conn *conn, struct err *err)
+{
+    const char *mode = NULL;
+    sqlite3_stmt *stmt;
+    enum rc rc = RC_OK;
+    int code = sqlite3_prepare_v2(conn->db, "PRAGMA journal_mode", -1, &stmt, NULL);
+
+    if (code == SQLITE_OK && (code = sqlite3_step(stmt)) == SQLITE_ROW)
+        mode = (const char *)sqlite3_column_text(stmt, 0);
+    if (mode == NULL)
+        rc = fail(conn, code, "journal_mode", err);
+    else if (strcmp(mode, "wal") != 0)
+        rc = err_set(err, RC_IO, "store.sqlite", "no write-ahead log on this file system (%s)",
+                     mode);
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+/* The file's own name is durable, too: SQLite flushes the folder, but keeps a failure to itself. */
+static enum rc
+flush_folder(const char *path, struct err *err)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[PATH_MAX];
+    enum rc rc = RC_OK;
+    int fd;
+
+    snprintf(folder, sizeof(folder), "%.*s", slash == NULL ? 1 : (int)(slash - path + 1),
+             slash == NULL ? "." : path);
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0)
+        rc = err_errno(err, RC_IO, "store.sqlite", errno, folder);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
 /* Fold the log into the main file, as far as readers and other processes let us. */
 static enum rc
 fold_log(struct conn *conn, int mode, struct err *err)
@@ -214,8 +256,12 @@ set_up(struct conn *conn, const char *path, struct err *err)
     sqlite3_wal_hook(conn->db, note_log, conn); /* in place of automatic checkpoints */
     sqlite3_db_config(conn->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sqlite3_db_config(conn->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    if (conn->is_reader || conn->is_private)
+    if (conn->is_private)
         return RC_OK;
+    if ((rc = check_mode(conn, err)) != RC_OK || conn->is_reader)
+        return rc;
+    if ((rc = flush_folder(path, err)) != RC_OK)
+        return rc;
     rc = fold_log(conn, SQLITE_CHECKPOINT_TRUNCATE, err);
     return rc == RC_BUSY || rc == RC_FULL ? RC_OK : rc;
 }

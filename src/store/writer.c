@@ -13,7 +13,9 @@
 #define COMPANY_SLICE_US 200
 /* How long nothing must have come before the log is folded away and memory given back. */
 #define IDLE_US 1000000
-#define ROOM_LOOK_US 1000000 /* free space is looked at once in this time */
+/* Free space is looked at once in this time, and before every batch once it is scarce. */
+#define ROOM_LOOK_US 1000000
+#define ROOM_SCARCE (8ull * STORE_ROOM_RESERVE)
 
 /* The negative control of the fault tests: break the promise and see them fail. */
 #ifdef PARLEY_MUTANT_ACK_BEFORE_COMMIT
@@ -59,19 +61,20 @@ static bool
 look_for_room(struct store *store)
 {
     int64_t now_us = store_now_us();
-    uint64_t left = 0;
+    bool had_room = store->has_room;
 
     if (store->ops->is_private(store->writer.conn))
         return true;
-    if (store->room_seen_us != 0 && now_us - store->room_seen_us < ROOM_LOOK_US)
-        return store->has_room;
-    bool had_room = store->has_room;
+    if (store->room_left >= ROOM_SCARCE && now_us - store->room_seen_us < ROOM_LOOK_US)
+        return true;
+    if (disk_free(&store->room_left, store->path, NULL) != RC_OK)
+        store->room_left = ROOM_SCARCE;
     store->room_seen_us = now_us;
-    store->has_room = disk_free(&left, store->path, NULL) != RC_OK || left >= STORE_ROOM_RESERVE;
+    store->has_room = store->room_left >= STORE_ROOM_RESERVE;
     if (had_room != store->has_room)
         log_event(store->opt.log, store->has_room ? LOG_INFO : LOG_WARN,
                   store->has_room ? "store.room_again" : "store.room_low",
-                  LOG_UINT("free_bytes", left));
+                  LOG_UINT("free_bytes", store->room_left));
     return store->has_room;
 }
 
