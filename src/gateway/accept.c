@@ -56,7 +56,7 @@ static enum rc
 accept_run(struct store_job *job, struct store_tx *tx, struct err *err)
 {
     struct accept *a = (struct accept *)job;
-    int64_t now_ms = clock_unix_ms(a->gw->host->clock);
+    int64_t now_ms = clock_unix_ms(a->gw->host.clock);
     struct endpoint_message message = {.to = a->send.to,
                                        .class = PARLEY__WIRE__CLASS__MESSAGE,
                                        .category = a->send.category,
@@ -96,7 +96,7 @@ accept_done(struct store_job *job, enum rc rc, const struct err *err)
     if (rc == RC_OK && a->is_conflict)
         rc = RC_EXISTS;
     else if (rc != RC_OK)
-        log_event(gw->host->log, LOG_WARN, "gateway.accept_failed",
+        log_event(gw->host.log, LOG_WARN, "gateway.accept_failed",
                   LOG_NUM("number", a->send.account), LOG_RC(err));
 #ifndef PARLEY_MUTANT_ACK_BEFORE_COMMIT
     a->fn(a->ctx, rc, rc == RC_OK ? &a->accepted : NULL);
@@ -151,10 +151,10 @@ gateway_send(struct gateway *gw, const struct gateway_send *send, gateway_send_f
     a->ctx = ctx;
     hash_request(a);
     a->job = (struct store_job){
-        .run = accept_run, .done = accept_done, .loop = gw->host->loop, .grows = true};
+        .run = accept_run, .done = accept_done, .loop = gw->host.loop, .grows = true};
     gateway_hold(gw);
     endpoint_hold(a->endpoint);
-    store_submit(gw->host->store, &a->job);
+    store_submit(gw->host.store, &a->job);
 #ifdef PARLEY_MUTANT_ACK_BEFORE_COMMIT
     /* The negative control of the fault tests: answers what is not durable yet. */
     memcpy(a->accepted.message_id, send->message_id, 16);

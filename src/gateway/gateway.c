@@ -52,6 +52,8 @@ gateway_destroy(struct gateway *gw)
         bytes_wipe(number->idem_key, sizeof number->idem_key);
         free(number);
     }
+    channel_hub_free(&gw->host.hub);
+    session_engine_free(&gw->host.engine);
     free(gw);
     if (fn != NULL)
         fn(ctx);
@@ -82,6 +84,9 @@ on_tick_closed(struct loop_timer *timer)
     gateway_release((struct gateway *)((char *)timer - offsetof(struct gateway, tick)));
 }
 
+const struct store_part *const gateway_parts[] = {&endpoint_part, &gateway_part};
+const size_t gateway_parts_n = ARRAY_LEN(gateway_parts);
+
 static enum rc
 boot_read(struct gateway *gw, struct err *err)
 {
@@ -105,7 +110,16 @@ gateway_open(struct gateway **out, const struct gateway_opt *opt, struct err *er
     *out = NULL;
     if (gw == NULL)
         return err_set(err, RC_NOMEM, "gateway.open", "gateway");
-    gw->host = opt->host;
+    gw->host = (struct endpoint_host){.loop = opt->loop,
+                                      .store = opt->store,
+                                      .ring = opt->ring,
+                                      .clock = opt->clock,
+                                      .rng = opt->rng,
+                                      .log = opt->log,
+                                      .relay_host = opt->relay_host,
+                                      .relay_port = opt->relay_port,
+                                      .client_name = opt->client_name};
+    memcpy(gw->host.relay_root, opt->relay_root, sizeof gw->host.relay_root);
     gw->ops = opt->ops;
     gw->ctx = opt->ctx;
     gw->lease_ms = opt->lease_ms > 0 ? opt->lease_ms : GATEWAY_LEASE_MS;
@@ -114,12 +128,19 @@ gateway_open(struct gateway **out, const struct gateway_opt *opt, struct err *er
         return err_set(err, RC_INVAL, "gateway.open", "node name longer than %u", HOLDER_MAX - 1);
     }
     memcpy(gw->holder, opt->node, strlen(opt->node));
-    if ((rc = boot_read(gw, err)) != RC_OK) {
+    rc = boot_read(gw, err);
+    if (rc == RC_OK)
+        rc = session_engine_new(&gw->host.engine, opt->rng, err);
+    if (rc == RC_OK)
+        rc = channel_hub_open(&gw->host.hub,
+                              &(struct channel_hub_opt){.loop = opt->loop, .log = opt->log}, err);
+    if (rc != RC_OK) {
+        session_engine_free(&gw->host.engine);
         free(gw);
         return rc;
     }
     gateway_hold(gw); /* the timer's */
-    loop_timer_init(gw->host->loop, &gw->tick, on_tick);
+    loop_timer_init(gw->host.loop, &gw->tick, on_tick);
     loop_timer_start(&gw->tick, (uint64_t)gw->lease_ms / 3, (uint64_t)gw->lease_ms / 3);
     *out = gw;
     return RC_OK;
@@ -160,7 +181,7 @@ gateway_number_add(struct gateway *gw, uint64_t account, struct err *err)
             return err_set(err, RC_NOMEM, "gateway.number", "number");
         number->gw = gw;
         number->account = account;
-        rc = keyring_hash_key(gw->host->ring, number->idem_key, account, "idempotency", err);
+        rc = keyring_hash_key(gw->host.ring, number->idem_key, account, "idempotency", err);
         if (rc != RC_OK) {
             free(number);
             return rc;
@@ -181,14 +202,6 @@ gateway_number_remove(struct gateway *gw, uint64_t account)
         return;
     number->is_leaving = true;
     lease_give_up(number);
-}
-
-struct endpoint *
-gateway_number_endpoint(struct gateway *gw, uint64_t account)
-{
-    struct number *number = number_find(gw, account);
-
-    return number == NULL ? NULL : number->endpoint;
 }
 
 bool
@@ -218,7 +231,7 @@ gateway_each_number(struct gateway *gw, void (*fn)(void *ctx, uint64_t account),
 void
 gateway_message_id(struct gateway *gw, uint8_t out[16])
 {
-    message_id_make(out, clock_unix_ms(gw->host->clock), gw->host->rng);
+    message_id_make(out, clock_unix_ms(gw->host.clock), gw->host.rng);
 }
 
 /* ---- what is due by platform time ---- */
@@ -259,7 +272,7 @@ static enum rc
 sweep_run(struct store_job *job, struct store_tx *tx, struct err *err)
 {
     struct sweep_job *s = (struct sweep_job *)job;
-    int64_t now_ms = clock_unix_ms(s->due->gw->host->clock);
+    int64_t now_ms = clock_unix_ms(s->due->gw->host.clock);
     const struct {
         enum gateway_stmt stmt;
         int64_t keep_ms;
@@ -306,8 +319,8 @@ gateway_run_due(struct gateway *gw, void (*fn)(void *ctx), void *ctx)
         due->waiting += 2;
         endpoint_run_due(number->endpoint, on_endpoint_due, due);
         *s = (struct sweep_job){.due = due, .number = number};
-        s->job = (struct store_job){.run = sweep_run, .done = sweep_done, .loop = gw->host->loop};
-        store_submit(gw->host->store, &s->job);
+        s->job = (struct store_job){.run = sweep_run, .done = sweep_done, .loop = gw->host.loop};
+        store_submit(gw->host.store, &s->job);
     }
     due_release(due);
 }

@@ -9,15 +9,33 @@
 #ifndef PARLEY_GATEWAY_GATEWAY_H
 #define PARLEY_GATEWAY_GATEWAY_H
 
-#include "endpoint/endpoint.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/rng.h"
+#include "content/content.h"
+#include "crypto/seal.h"
+#include "store/store.h"
 
-extern const struct store_part gateway_part;
+/* The parts a store needs for a gateway, to be opened with the front door's own. */
+extern const struct store_part *const gateway_parts[];
+extern const size_t gateway_parts_n;
 
 #define GATEWAY_OPAQUE_MAX 2048u /* bytes of biz_opaque_callback_data kept (512 characters) */
 #define GATEWAY_IDEMPOTENCY_KEY_MAX 256u
 #define GATEWAY_IDEMPOTENCY_MS (31ll * 24 * 3600 * 1000)
 #define GATEWAY_LEASE_MS 15000
 #define GATEWAY_READ_BATCH 500u /* earlier messages marked read with one call */
+
+/* Why a message ended without delivery. */
+enum gateway_reason {
+    GATEWAY_NO_REASON,
+    GATEWAY_NO_ACCOUNT, /* the recipient is not on the network */
+    GATEWAY_OVERFLOW,   /* the recipient's queue is full */
+    GATEWAY_EXPIRED,    /* its time was over */
+    GATEWAY_REJECTED,   /* the relay refused it for good */
+};
 
 enum gateway_status_kind { GATEWAY_SENT, GATEWAY_DELIVERED, GATEWAY_READ, GATEWAY_FAILED };
 const char *gateway_status_name(enum gateway_status_kind kind); /* "sent" … */
@@ -35,8 +53,8 @@ struct gateway_status {
     uint64_t account, peer;
     uint8_t message_id[16];
     enum gateway_status_kind kind;
-    Parley__Wire__Reason reason; /* of a failure */
-    struct bytes opaque;         /* biz_opaque_callback_data; empty if none */
+    enum gateway_reason reason; /* of a failure */
+    struct bytes opaque;        /* biz_opaque_callback_data; empty if none */
     int64_t at_ms;
 };
 
@@ -48,15 +66,24 @@ struct gateway_ops {
                          struct err *err);
     /* On the loop. */
     void (*after_commit)(void *ctx);
-    void (*on_number_state)(void *ctx, uint64_t account, bool is_up,
-                            Parley__Wire__CloseReason refused);
+    void (*on_number_state)(void *ctx, uint64_t account, bool is_up);
     /* A number's certificate for the relay; appends, false: none. */
     bool (*certificate)(void *ctx, uint64_t account, struct buf *out);
 };
 
 struct gateway;
 struct gateway_opt {
-    const struct endpoint_host *host; /* borrowed for the gateway's life */
+    /* all borrowed for the gateway's life */
+    struct loop *loop;
+    struct store *store;
+    struct keyring *ring;
+    struct clock *clock;
+    struct rng rng;
+    struct log *log;
+    const char *relay_host;
+    uint16_t relay_port;
+    uint8_t relay_root[32];  /* Ed25519: the relay's pinned root */
+    const char *client_name; /* "parley-cloud/0.1", told to the relay */
     const struct gateway_ops *ops;
     void *ctx;
     const char *node; /* this instance's name; the caller holds a lock that makes it the only one */
@@ -73,7 +100,6 @@ void gateway_close(struct gateway **gw, void (*on_closed)(void *ctx), void *ctx)
 NODISCARD enum rc gateway_number_add(struct gateway *gw, uint64_t account, struct err *err);
 /* Stop serving it and release the lease. */
 void gateway_number_remove(struct gateway *gw, uint64_t account);
-struct endpoint *gateway_number_endpoint(struct gateway *gw, uint64_t account); /* NULL: not ours */
 
 struct gateway_number_info {
     bool is_ours; /* we hold the lease */
@@ -82,6 +108,27 @@ struct gateway_number_info {
 };
 bool gateway_number_info(struct gateway *gw, uint64_t account, struct gateway_number_info *out);
 void gateway_each_number(struct gateway *gw, void (*fn)(void *ctx, uint64_t account), void *ctx);
+
+/* ---- registration: fn once, later; text is for people ---- */
+enum gateway_refusal {
+    GATEWAY_REFUSED_NOT,
+    GATEWAY_REFUSED_UNREACHABLE, /* relay, store, or not our number */
+    GATEWAY_REFUSED_RATE,
+    GATEWAY_REFUSED_CODE,   /* wrong or expired */
+    GATEWAY_REFUSED_TICKET, /* verify first */
+    GATEWAY_REFUSED_PIN,
+    GATEWAY_REFUSED_CERTIFICATE,
+    GATEWAY_REFUSED_OTHER,
+};
+typedef void gateway_register_fn(void *ctx, enum gateway_refusal refusal, const char *text);
+void gateway_request_code(struct gateway *gw, uint64_t account, const char *method,
+                          const char *language, gateway_register_fn *fn, void *ctx);
+void gateway_verify_code(struct gateway *gw, uint64_t account, const char *code,
+                         gateway_register_fn *fn, void *ctx);
+/* A number that is registered and connected succeeds without change. pin may be NULL. */
+void gateway_register(struct gateway *gw, uint64_t account, const char *pin,
+                      gateway_register_fn *fn, void *ctx);
+void gateway_deregister(struct gateway *gw, uint64_t account, gateway_register_fn *fn, void *ctx);
 
 /* ---- sending ---- */
 

@@ -9,7 +9,7 @@ receipt_enqueue(struct number *number, struct store_tx *tx, uint64_t to,
                 Parley__Content__ReceiptKind kind, const uint8_t (*ids)[16], size_t n,
                 struct endpoint_outputs *out, struct err *err)
 {
-    const struct endpoint_host *host = number->gw->host;
+    const struct endpoint_host *host = number->& gw->host;
     Parley__Content__Payload payload = PARLEY__CONTENT__PAYLOAD__INIT;
     Parley__Content__Receipt receipt = PARLEY__CONTENT__RECEIPT__INIT;
     ProtobufCBinaryData refs[GATEWAY_READ_BATCH];
@@ -74,7 +74,7 @@ take_receipt(struct number *number, struct store_tx *tx, const struct endpoint_i
     for (size_t i = 0; rc == RC_OK && i < receipt->n_message_ids; i++)
         if (receipt->message_ids[i].len == 16)
             rc = message_apply(number, tx, receipt->message_ids[i].data, in->peer_key, event,
-                               PARLEY__WIRE__REASON__REASON_UNSPECIFIED, in->now_ms, err);
+                               GATEWAY_NO_REASON, in->now_ms, err);
     return rc;
 }
 
@@ -92,8 +92,24 @@ on_message(void *ctx, struct store_tx *tx, const struct endpoint_incoming *in,
 static enum rc
 on_sent(void *ctx, struct store_tx *tx, const struct endpoint_outcome *outcome, struct err *err)
 {
-    return message_apply(ctx, tx, outcome->message_id, NULL, ON_SENT,
-                         PARLEY__WIRE__REASON__REASON_UNSPECIFIED, outcome->now_ms, err);
+    return message_apply(ctx, tx, outcome->message_id, NULL, ON_SENT, GATEWAY_NO_REASON,
+                         outcome->now_ms, err);
+}
+
+static enum gateway_reason
+reason_of(Parley__Wire__Reason reason)
+{
+    switch (reason) {
+    case PARLEY__WIRE__REASON__NO_ACCOUNT:
+    case PARLEY__WIRE__REASON__UNKNOWN_DEVICE:
+        return GATEWAY_NO_ACCOUNT;
+    case PARLEY__WIRE__REASON__OVERFLOW:
+        return GATEWAY_OVERFLOW;
+    case PARLEY__WIRE__REASON__EXPIRED:
+        return GATEWAY_EXPIRED;
+    default:
+        return GATEWAY_REJECTED;
+    }
 }
 
 static enum rc
@@ -102,7 +118,7 @@ on_failed(void *ctx, struct store_tx *tx, const struct endpoint_outcome *outcome
     enum message_event event =
         outcome->reason == PARLEY__WIRE__REASON__EXPIRED ? ON_EXPIRED : ON_FAILED;
 
-    return message_apply(ctx, tx, outcome->message_id, NULL, event, outcome->reason,
+    return message_apply(ctx, tx, outcome->message_id, NULL, event, reason_of(outcome->reason),
                          outcome->now_ms, err);
 }
 
@@ -116,13 +132,13 @@ after_commit(void *ctx)
 }
 
 static void
-on_state(void *ctx, bool is_up, Parley__Wire__CloseReason refused)
+on_state(void *ctx, bool is_up, Parley__Wire__CloseReason refused UNUSED)
 {
     struct number *number = ctx;
     struct gateway *gw = number->gw;
 
     if (gw->ops->on_number_state != NULL)
-        gw->ops->on_number_state(gw->ctx, number->account, is_up, refused);
+        gw->ops->on_number_state(gw->ctx, number->account, is_up);
 }
 
 const struct endpoint_ops number_endpoint_ops = {.guard = lease_guard,

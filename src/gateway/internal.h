@@ -5,6 +5,7 @@
 #include <uthash.h>
 
 #include "crypto/prim.h"
+#include "endpoint/endpoint.h"
 #include "gateway/gateway.h"
 #include "gateway/states.h"
 #include "gateway/tables.h"
@@ -12,8 +13,10 @@
 
 #define HOLDER_MAX 96u
 
+extern const struct store_part gateway_part;
+
 struct gateway {
-    const struct endpoint_host *host;
+    struct endpoint_host host; /* what the numbers' endpoints share */
     const struct gateway_ops *ops;
     void *ctx;
     char holder[HOLDER_MAX]; /* node name: unique by the caller's lock */
@@ -70,8 +73,8 @@ NODISCARD enum rc message_load(struct number *number, struct store_tx *tx,
 /* Apply one event: move the row, tell the front door, let the endpoint forget what is over. */
 NODISCARD enum rc message_apply(struct number *number, struct store_tx *tx,
                                 const uint8_t message_id[16], const uint8_t *peer_key,
-                                enum message_event event, Parley__Wire__Reason reason,
-                                int64_t at_ms, struct err *err);
+                                enum message_event event, enum gateway_reason reason, int64_t at_ms,
+                                struct err *err);
 /* The peer's number alone, sealed: column info of both tables. */
 NODISCARD enum rc info_seal(struct number *number, struct buf *out, const char *table,
                             const uint8_t message_id[16], uint64_t peer, struct bytes opaque,

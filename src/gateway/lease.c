@@ -31,7 +31,7 @@ take_run(struct store_job *job, struct store_tx *tx, struct err *err)
     struct lease_job *l = (struct lease_job *)job;
     struct number *number = l->number;
     struct gateway *gw = number->gw;
-    int64_t now_ms = clock_mono_ms(gw->host->clock);
+    int64_t now_ms = clock_mono_ms(gw->host.clock);
     struct store_rows rows;
     uint64_t epoch = 0;
     bool may_take = true;
@@ -64,7 +64,7 @@ static void
 number_start(struct number *number)
 {
     struct gateway *gw = number->gw;
-    const struct endpoint_opt opt = {.host = gw->host,
+    const struct endpoint_opt opt = {.host = &gw->host,
                                      .policy = &endpoint_policy_gateway,
                                      .ops = &number_endpoint_ops,
                                      .ctx = number,
@@ -74,7 +74,7 @@ number_start(struct number *number)
     struct err err = {0};
 
     if (endpoint_open(&number->endpoint, &opt, &err) != RC_OK) {
-        log_event(gw->host->log, LOG_ERROR, "gateway.number_failed",
+        log_event(gw->host.log, LOG_ERROR, "gateway.number_failed",
                   LOG_NUM("number", number->account), LOG_RC(&err));
         number->epoch = 0; /* the tick tries again */
         return;
@@ -91,13 +91,13 @@ take_done(struct store_job *job, enum rc rc, const struct err *err)
 
     number->is_taking = false;
     if (rc != RC_OK) {
-        log_event(gw->host->log, LOG_WARN, "gateway.lease_failed",
+        log_event(gw->host.log, LOG_WARN, "gateway.lease_failed",
                   LOG_NUM("number", number->account), LOG_RC(err));
     } else if (l->epoch != 0 && !gw->is_closing && !number->is_leaving) {
         number->epoch = l->epoch;
-        number->renewed_ms = clock_mono_ms(gw->host->clock);
-        log_event(gw->host->log, LOG_INFO, "gateway.lease_taken",
-                  LOG_NUM("number", number->account), LOG_UINT("epoch", l->epoch));
+        number->renewed_ms = clock_mono_ms(gw->host.clock);
+        log_event(gw->host.log, LOG_INFO, "gateway.lease_taken", LOG_NUM("number", number->account),
+                  LOG_UINT("epoch", l->epoch));
         number_start(number);
     }
     free(l);
@@ -113,9 +113,9 @@ lease_take(struct number *number)
         return;
     number->is_taking = true;
     l->number = number;
-    l->job = (struct store_job){.run = take_run, .done = take_done, .loop = number->gw->host->loop};
+    l->job = (struct store_job){.run = take_run, .done = take_done, .loop = number->gw->host.loop};
     gateway_hold(number->gw);
-    store_submit(number->gw->host->store, &l->job);
+    store_submit(number->gw->host.store, &l->job);
 }
 
 enum rc
@@ -151,7 +151,7 @@ lease_lost(struct number *number)
 
     if (number->epoch == 0)
         return;
-    log_event(gw->host->log, LOG_WARN, "gateway.lease_lost", LOG_NUM("number", number->account),
+    log_event(gw->host.log, LOG_WARN, "gateway.lease_lost", LOG_NUM("number", number->account),
               LOG_UINT("epoch", number->epoch));
     number->epoch = 0;
     if (number->endpoint != NULL) {
@@ -159,8 +159,7 @@ lease_lost(struct number *number)
         endpoint_close(&number->endpoint, on_endpoint_closed, number);
     }
     if (gw->ops->on_number_state != NULL)
-        gw->ops->on_number_state(gw->ctx, number->account, false,
-                                 PARLEY__WIRE__CLOSE_REASON__CLOSE_FENCED);
+        gw->ops->on_number_state(gw->ctx, number->account, false);
 }
 
 /* ---- renewing: one job for every number held ---- */
@@ -180,7 +179,7 @@ static enum rc
 renew_run(struct store_job *job, struct store_tx *tx, struct err *err)
 {
     struct renew_job *r = (struct renew_job *)job;
-    int64_t until_ms = clock_mono_ms(r->gw->host->clock) + r->gw->lease_ms;
+    int64_t until_ms = clock_mono_ms(r->gw->host.clock) + r->gw->lease_ms;
     enum rc rc = RC_OK;
 
     for (size_t i = 0; rc == RC_OK && i < r->n; i++) {
@@ -199,7 +198,7 @@ renew_done(struct store_job *job, enum rc rc, const struct err *err UNUSED)
 {
     struct renew_job *r = (struct renew_job *)job;
     struct gateway *gw = r->gw;
-    int64_t now_ms = clock_mono_ms(gw->host->clock);
+    int64_t now_ms = clock_mono_ms(gw->host.clock);
 
     gw->is_renewing = false;
     for (size_t i = 0; i < r->n; i++) {
@@ -237,10 +236,10 @@ lease_renew_all(struct gateway *gw)
         return;
     }
     r->gw = gw;
-    r->job = (struct store_job){.run = renew_run, .done = renew_done, .loop = gw->host->loop};
+    r->job = (struct store_job){.run = renew_run, .done = renew_done, .loop = gw->host.loop};
     gw->is_renewing = true;
     gateway_hold(gw);
-    store_submit(gw->host->store, &r->job);
+    store_submit(gw->host.store, &r->job);
 }
 
 /* ---- releasing, on the way out ---- */
@@ -279,7 +278,7 @@ lease_give_up(struct number *number)
     if (epoch == 0 || (l = calloc(1, sizeof *l)) == NULL)
         return;
     *l = (struct lease_job){.number = number, .epoch = epoch};
-    l->job = (struct store_job){.run = release_run, .done = release_done, .loop = gw->host->loop};
+    l->job = (struct store_job){.run = release_run, .done = release_done, .loop = gw->host.loop};
     gateway_hold(gw);
-    store_submit(gw->host->store, &l->job);
+    store_submit(gw->host.store, &l->job);
 }

@@ -15,7 +15,7 @@ enum rc
 info_seal(struct number *number, struct buf *out, const char *table, const uint8_t message_id[16],
           uint64_t peer, struct bytes opaque, struct err *err)
 {
-    const struct endpoint_host *host = number->gw->host;
+    const struct endpoint_host *host = number->& gw->host;
     const struct seal_place place = info_place(table, message_id);
     struct buf plain;
     uint32_t key_id;
@@ -43,7 +43,7 @@ info_open(struct number *number, const char *table, const uint8_t message_id[16]
     enum rc rc;
 
     buf_init(&plain, 8 + GATEWAY_OPAQUE_MAX);
-    rc = seal_open(number->gw->host->ring, &place, sealed, &plain, err);
+    rc = seal_open(number->gw->host.ring, &place, sealed, &plain, err);
     r = reader_over(buf_bytes(&plain));
     *peer = reader_u64be(&r);
     if (opaque != NULL && rc == RC_OK)
@@ -112,7 +112,7 @@ static const struct telling {
 
 static enum rc
 tell_all(struct number *number, struct store_tx *tx, const uint8_t message_id[16],
-         const struct message_row *row, uint32_t tell, Parley__Wire__Reason reason, int64_t at_ms,
+         const struct message_row *row, uint32_t tell, enum gateway_reason reason, int64_t at_ms,
          struct err *err)
 {
     struct gateway *gw = number->gw;
@@ -146,7 +146,7 @@ stamp(struct message_row *row, uint32_t tell, int64_t at_ms)
 
 enum rc
 message_apply(struct number *number, struct store_tx *tx, const uint8_t message_id[16],
-              const uint8_t *peer_key, enum message_event event, Parley__Wire__Reason reason,
+              const uint8_t *peer_key, enum message_event event, enum gateway_reason reason,
               int64_t at_ms, struct err *err)
 {
     struct message_row row;

@@ -112,10 +112,10 @@ gateway_mark_read(struct gateway *gw, uint64_t account, const uint8_t message_id
     m->fn = fn;
     m->ctx = ctx;
     memcpy(m->message_id, message_id, 16);
-    m->job = (struct store_job){.run = mark_run, .done = mark_done, .loop = gw->host->loop};
+    m->job = (struct store_job){.run = mark_run, .done = mark_done, .loop = gw->host.loop};
     gateway_hold(gw);
     endpoint_hold(m->endpoint);
-    store_submit(gw->host->store, &m->job);
+    store_submit(gw->host.store, &m->job);
 }
 
 /* ---- a look ---- */
@@ -177,7 +177,7 @@ gateway_message_look(struct gateway *gw, uint64_t account, const uint8_t message
     look->fn = fn;
     look->ctx = ctx;
     memcpy(look->message_id, message_id, 16);
-    look->job = (struct store_job){.run = look_run, .done = look_done, .loop = gw->host->loop};
+    look->job = (struct store_job){.run = look_run, .done = look_done, .loop = gw->host.loop};
     gateway_hold(gw);
-    store_read(gw->host->store, &look->job);
+    store_read(gw->host.store, &look->job);
 }
