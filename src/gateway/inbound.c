@@ -9,7 +9,7 @@ receipt_enqueue(struct number *number, struct store_tx *tx, uint64_t to,
                 Parley__Content__ReceiptKind kind, const uint8_t (*ids)[16], size_t n,
                 struct endpoint_outputs *out, struct err *err)
 {
-    const struct endpoint_host *host = number->& gw->host;
+    const struct endpoint_host *host = &number->gw->host;
     Parley__Content__Payload payload = PARLEY__CONTENT__PAYLOAD__INIT;
     Parley__Content__Receipt receipt = PARLEY__CONTENT__RECEIPT__INIT;
     ProtobufCBinaryData refs[GATEWAY_READ_BATCH];

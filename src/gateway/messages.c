@@ -15,7 +15,7 @@ enum rc
 info_seal(struct number *number, struct buf *out, const char *table, const uint8_t message_id[16],
           uint64_t peer, struct bytes opaque, struct err *err)
 {
-    const struct endpoint_host *host = number->& gw->host;
+    const struct endpoint_host *host = &number->gw->host;
     const struct seal_place place = info_place(table, message_id);
     struct buf plain;
     uint32_t key_id;
