@@ -1,8 +1,9 @@
 /* clock.c - the system's clocks, the test clock's shift on them, and the fake clock.
  *
  * Owns the highest platform time ever shown: what was read once is never undercut, even when the
- * wall clock is set back (I40). A shift only moves platform time; monotonic time never listens to
- * it. Shifts are made under a lock, readings are lock-free. */
+ * wall clock is set back; and the first readings, which bound what a jump of it can do (I40). A
+ * shift only moves platform time; monotonic time never listens to it. Shifts are made under a lock,
+ * readings are lock-free. */
 #include "base/clock.h"
 
 #include <assert.h>
@@ -25,11 +26,21 @@ struct moving {
 
 struct clock {
     bool is_fake;
+    int64_t first_wall_ms, first_mono_ms; /* read together, at the start */
     struct moving *now;
 };
 
+static int64_t
+system_ms(clockid_t id)
+{
+    struct timespec t;
+
+    clock_gettime(id, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static enum rc
-clock_new(struct clock **out, bool is_fake, struct err *err)
+clock_new(struct clock **out, bool is_fake, int64_t wall_ms, int64_t mono_ms, struct err *err)
 {
     struct clock *clock = calloc(1, sizeof(*clock));
 
@@ -39,6 +50,10 @@ clock_new(struct clock **out, bool is_fake, struct err *err)
         return err_set(err, RC_NOMEM, "clock.new", "out of memory");
     }
     clock->is_fake = is_fake;
+    clock->first_wall_ms = wall_ms;
+    clock->first_mono_ms = mono_ms;
+    atomic_init(&clock->now->fake_unix_ms, wall_ms);
+    atomic_init(&clock->now->fake_mono_ms, mono_ms);
     atomic_init(&clock->now->held_unix_ms, NOT_HELD);
     atomic_init(&clock->now->shown_unix_ms, INT64_MIN);
     pthread_mutex_init(&clock->now->shifting, NULL);
@@ -49,19 +64,13 @@ clock_new(struct clock **out, bool is_fake, struct err *err)
 enum rc
 clock_new_system(struct clock **out, struct err *err)
 {
-    return clock_new(out, false, err);
+    return clock_new(out, false, system_ms(CLOCK_REALTIME), system_ms(CLOCK_BOOTTIME), err);
 }
 
 enum rc
 clock_new_fake(struct clock **out, int64_t unix_ms, int64_t mono_ms, struct err *err)
 {
-    enum rc rc = clock_new(out, true, err);
-
-    if (rc == RC_OK) {
-        atomic_init(&(*out)->now->fake_unix_ms, unix_ms);
-        atomic_init(&(*out)->now->fake_mono_ms, mono_ms);
-    }
-    return rc;
+    return clock_new(out, true, unix_ms, mono_ms, err);
 }
 
 void
@@ -91,6 +100,27 @@ clock_wall_ms(const struct clock *clock)
 }
 
 int64_t
+clock_mono_ms(const struct clock *clock)
+{
+    return clock->is_fake ? atomic_load(&clock->now->fake_mono_ms) : system_ms(CLOCK_BOOTTIME);
+}
+
+/* The wall clock, as far as the boot clock bears it out (I40). */
+static int64_t
+believed_wall_ms(const struct clock *clock)
+{
+    int64_t wall_ms = clock_wall_ms(clock);
+    int64_t passed_ms = clock_mono_ms(clock) - clock->first_mono_ms;
+    int64_t expected_ms = clock->first_wall_ms + passed_ms;
+
+    if (wall_ms > expected_ms + CLOCK_WALL_DRIFT_MAX_MS)
+        return expected_ms + CLOCK_WALL_DRIFT_MAX_MS;
+    if (wall_ms < expected_ms - CLOCK_WALL_DRIFT_MAX_MS)
+        return expected_ms - CLOCK_WALL_DRIFT_MAX_MS;
+    return wall_ms;
+}
+
+int64_t
 clock_unix_ms(const struct clock *clock)
 {
     struct moving *now = clock->now;
@@ -98,18 +128,12 @@ clock_unix_ms(const struct clock *clock)
     int64_t shown = atomic_load(&now->shown_unix_ms);
 
     if (t == NOT_HELD)
-        t = clock_wall_ms(clock) + atomic_load(&now->offset_ms);
+        t = believed_wall_ms(clock) + atomic_load(&now->offset_ms);
     while (t > shown) {
         if (atomic_compare_exchange_weak(&now->shown_unix_ms, &shown, t))
             return t;
     }
     return shown; /* somebody has seen a later time already */
-}
-
-int64_t
-clock_mono_ms(const struct clock *clock)
-{
-    return clock->is_fake ? atomic_load(&clock->now->fake_mono_ms) : system_ms(CLOCK_BOOTTIME);
 }
 
 enum rc
@@ -166,7 +190,7 @@ clock_resume(struct clock *clock)
     held = atomic_load(&now->held_unix_ms);
     if (held != NOT_HELD) {
         /* go on from the held time if it lies ahead, or time would stand still until then */
-        int64_t ahead_ms = held - clock_wall_ms(clock);
+        int64_t ahead_ms = held - believed_wall_ms(clock);
 
         if (ahead_ms > atomic_load(&now->offset_ms))
             atomic_store(&now->offset_ms, ahead_ms);
@@ -181,4 +205,11 @@ clock_fake_advance(struct clock *clock, int64_t ms)
     assert(clock->is_fake && ms >= 0);
     atomic_fetch_add(&clock->now->fake_unix_ms, ms);
     atomic_fetch_add(&clock->now->fake_mono_ms, ms);
+}
+
+void
+clock_fake_set_wall(struct clock *clock, int64_t unix_ms)
+{
+    assert(clock->is_fake);
+    atomic_store(&clock->now->fake_unix_ms, unix_ms);
 }

@@ -21,7 +21,13 @@ NODISCARD enum rc clock_new_fake(struct clock **out, int64_t unix_ms, int64_t mo
                                  struct err *err);
 void clock_free(struct clock **clock);
 
-/* Platform time in Unix milliseconds. Never runs backwards within a process. */
+/* How far the wall clock is believed when it leaves what the boot clock says has passed. */
+#define CLOCK_WALL_DRIFT_MAX_MS (3600 * 1000)
+
+/* Platform time in Unix milliseconds. Never runs backwards within a process. The wall clock is
+ * followed up to CLOCK_WALL_DRIFT_MAX_MS away from its first reading plus the boot time passed
+ * since: somebody who sets the clock to next year expires nothing, and back to 1970 stops nothing
+ * (I40). */
 int64_t clock_unix_ms(const struct clock *clock);
 /* The wall clock itself, past any shift or freeze: only for the validity of certificates. */
 int64_t clock_wall_ms(const struct clock *clock);
@@ -36,5 +42,7 @@ NODISCARD enum rc clock_freeze_at(struct clock *clock, int64_t unix_ms, struct e
 void clock_resume(struct clock *clock);
 /* Fake clocks only: let both times pass. */
 void clock_fake_advance(struct clock *clock, int64_t ms);
+/* Fake clocks only: set the wall clock alone, as somebody with date(1) would. */
+void clock_fake_set_wall(struct clock *clock, int64_t unix_ms);
 
 #endif

@@ -22,7 +22,10 @@ NODISCARD enum rc process_harden(bool keep_dumpable, struct err *err);
  * the user. Not root: nothing, *dropped false. */
 NODISCARD enum rc process_drop(bool *dropped, const struct process_user *user, const char *own_dir,
                                struct err *err);
-/* End with the parent: PR_SET_PDEATHSIG SIGTERM, checked against an already dead parent. */
+/* End with the parent: PR_SET_PDEATHSIG SIGTERM, checked against an already dead parent. Call it
+ * after process_drop, which clears it in the kernel. A supervisor that sets PARLEY_SUPERVISOR_PID
+ * to its own pid in the child's environment makes the check exact. The signal follows the thread
+ * that forked: a supervisor starts its programs from its main thread. */
 void process_follow_parent(void);
 /* Print one JSON line {"program":…,"ready":true,"listen":"HOST:PORT"} on standard output. */
 void process_say_ready(const char *program, const char *listen);
