@@ -84,15 +84,6 @@ clock_free(struct clock **clock)
     *clock = NULL;
 }
 
-static int64_t
-system_ms(clockid_t id)
-{
-    struct timespec t;
-
-    clock_gettime(id, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 int64_t
 clock_wall_ms(const struct clock *clock)
 {
