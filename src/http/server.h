@@ -2,8 +2,11 @@
  *
  * libmicrohttpd in epoll mode; its epoll descriptor is watched by the loop, and a connection is
  * suspended from the moment its request is whole until http_reply. Bodies are collected up to
- * max_body; larger ones are answered 413 through on_refuse without being read to the end. Knows no
- * business word. Thread rule: everything on the loop's thread. */
+ * max_body; a larger one is answered 413 through on_refuse: at once when its length is announced,
+ * else after at most HTTP_DRAIN_MAX bytes more; a peer that sends on after that is cut off.
+ * Requests whose length is ambiguous (two lengths, or a length beside chunks) are 400 and end the
+ * connection. What does not even parse as HTTP is answered by the library, without a dialect's
+ * body. Knows no business word. Thread rule: everything on the loop's thread. */
 #ifndef PARLEY_HTTP_SERVER_H
 #define PARLEY_HTTP_SERVER_H
 
@@ -16,9 +19,15 @@
 #include "base/loop.h"
 #include "http/http.h"
 
-#define HTTP_HEADERS_MAX (32u * 1024)   /* bytes of request line and headers per connection */
-#define HTTP_QUERY_ARGS_MAX 64u
-#define HTTP_IDLE_TIMEOUT_S 75u         /* keep-alive without a request */
+#define HTTP_CONNECTION_MEMORY (16u * 1024) /* per connection, TLS and bodies apart */
+#define HTTP_HEADERS_MAX (12u * 1024)       /* request line and headers; more is 431 */
+#define HTTP_QUERY_ARGS_MAX 64u             /* more is 400 */
+#define HTTP_HEAD_TIMEOUT_S 10u             /* from accept to the end of the first head */
+#define HTTP_IDLE_TIMEOUT_S 75u             /* from a reply to the end of the next head */
+#define HTTP_BODY_GRACE_S 20u               /* bodies and replies: this long ... */
+#define HTTP_BYTES_PER_MS_MIN 8u            /* ... and longer only at this rate */
+#define HTTP_DRAIN_MAX (1024u * 1024)       /* read and dropped of a body that is too long */
+#define HTTP_STREAM_BACKLOG_MAX (1024u * 1024)
 #define HTTP_CONNECTIONS_MAX 4096u
 #define HTTP_CONNECTIONS_PER_IP_MAX 2048u
 
@@ -28,17 +37,20 @@ struct http_request;
 struct http_server_opt {
     struct loop *loop;
     struct log *log;
-    const char *host;      /* address to listen on */
-    uint16_t port;         /* 0: the kernel picks */
-    const char *cert_pem;  /* contents; NULL: plain HTTP */
+    const char *host;     /* address to listen on */
+    uint16_t port;        /* 0: the kernel picks */
+    const char *cert_pem; /* contents; NULL: plain HTTP */
     const char *key_pem;
-    const char *client_ca_pem; /* non-NULL: a client certificate of this CA is required (TLS 1.3 only) */
-    size_t max_body;       /* bytes */
+    const char
+        *client_ca_pem; /* non-NULL: a client certificate of this CA is required (TLS 1.3 only) */
+    size_t max_body;    /* bytes */
     uint32_t connections_max; /* 0: HTTP_CONNECTIONS_MAX */
-    /* A whole request. Reply now or keep it and reply later; never drop it. */
+    uint32_t head_timeout_ms; /* from accept to the end of the first head; 0: HTTP_HEAD_TIMEOUT_S */
+    /* A whole request. Reply now or keep it and reply later; never drop it. Must not free the
+     * server. */
     void (*on_request)(void *ctx, struct http_request *req);
-    /* A request refused by the server itself (400, 413, 431): fill a body in the dialect's own shape.
-     * NULL: an empty body. Append to *body and return its content type (static string). */
+    /* A request refused by the server itself (400, 413, 431): fill a body in the dialect's own
+     * shape. NULL: an empty body. Append to *body and return its content type (static string). */
     const char *(*on_refuse)(void *ctx, int status, struct buf *body);
     void *ctx;
 };
@@ -53,9 +65,10 @@ NODISCARD enum rc http_server_set_cert(struct http_server *server, const char *c
                                        const char *key_pem, struct err *err);
 uint32_t http_server_connections(const struct http_server *server);
 
-/* All borrowed until http_reply. */
+/* All borrowed until http_reply. The path is percent-decoded, without the query, its trailing slash
+ * kept; a path or query with %00 in it never gets here (400). */
 enum http_method http_request_method(const struct http_request *req);
-const char *http_request_path(const struct http_request *req); /* percent-decoded, no query */
+const char *http_request_path(const struct http_request *req);
 const char *http_request_header(const struct http_request *req, const char *name);
 /* Decoded query argument: the i-th, or by name (first match). NULL when there is none. */
 const char *http_request_query(const struct http_request *req, const char *name);
@@ -72,17 +85,19 @@ bool http_request_is_tls(const struct http_request *req);
 void http_request_set_state(struct http_request *req, void *state);
 void *http_request_state(const struct http_request *req);
 
-/* Answer; the request is gone afterwards. body is copied. headers may be NULL with n 0. */
+/* Answer; the request is gone afterwards. body is copied. headers may be NULL with n 0; one that
+ * holds a line break is left out. */
 void http_reply(struct http_request *req, int status, const struct http_header *headers, size_t n,
                 struct bytes body);
 
 /* Answer with a stream that stays open: bytes are pushed as they come (internal event channel).
- * on_gone is called once when the peer leaves or http_stream_end is called; then the stream is gone. */
+ * on_gone is called once, after the peer left, after http_stream_end, or when the server goes; the
+ * stream may be used until then. NULL: out of memory; the request has been answered 500. */
 struct http_stream;
 struct http_stream *http_reply_stream(struct http_request *req, int status,
                                       const struct http_header *headers, size_t n,
                                       void (*on_gone)(void *ctx), void *ctx);
-/* False: more than 1 MiB waits unread; the stream is ended. */
+/* False: more than HTTP_STREAM_BACKLOG_MAX waits unread, or it has ended: the stream is ended. */
 bool http_stream_push(struct http_stream *stream, struct bytes data);
 void http_stream_end(struct http_stream *stream);
 
