@@ -31,7 +31,8 @@ struct pipe;
 
 struct pipe_opt {
     enum noise_role role;
-    const struct noise_keypair *local_static; /* borrowed for the pipe's life */
+    const struct noise_keypair
+        *local_static;    /* borrowed until up: not touched after that, nor by pipe_free */
     struct bytes payload; /* server: its certificate, sent in XX 2 / fallback; client: its login
                              hint, sent in XX 3 / IK 1; copied */
     const uint8_t *known_server; /* client: 32-byte cached server key → IK; NULL → XX */
