@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "crypto/prim.h"
 #include "crypto/seal.h"
 
 #define DAY INT64_C(86400000)
@@ -82,6 +83,41 @@ static inline void
 folder_write(const char *path, struct bytes in, mode_t mode)
 {
     assert_int_equal(file_replace(path, in, mode, NULL), RC_OK);
+}
+
+static const struct seal_place folder_place = {
+    .table = "message", .column = "body", .key = {(const uint8_t *)"k", 1},
+            .version = 1
+};
+
+static inline void
+seal_one(struct keyring *ring, uint32_t key_id, struct buf *out)
+{
+    buf_init(out, 4096);
+    assert_int_equal(seal_record(ring, key_id, &folder_place, bytes_of_str("text"), out, NULL),
+                     RC_OK);
+}
+
+static inline enum rc
+open_one(struct keyring *ring, const struct buf *record)
+{
+    struct buf out;
+    enum rc rc;
+
+    buf_init(&out, 4096);
+    rc = seal_open(ring, &folder_place, buf_bytes(record), &out, NULL);
+    if (rc == RC_OK)
+        assert_true(bytes_equal(buf_bytes(&out), bytes_of_str("text")));
+    else
+        assert_int_equal(out.len, 0);
+    buf_free(&out);
+    return rc;
+}
+
+static inline int
+start_crypto(void **state)
+{
+    return crypto_start(NULL) == RC_OK ? 0 : -1;
 }
 
 #endif

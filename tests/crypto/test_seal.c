@@ -1,8 +1,6 @@
 /* Tests of crypto/seal: a record opens at its place, whole, and nowhere else. */
 #include "folder.h"
 
-#include "crypto/prim.h"
-
 static const uint8_t row_key[] = {0, 1, 2, 3};
 static const struct seal_place home = {
     .table = "message", .column = "body", .key = {row_key, 4},
@@ -200,12 +198,6 @@ test_seal_no_room(void **state)
     buf_free(&tiny);
 }
 
-static int
-start(void **state)
-{
-    return crypto_start(NULL) == RC_OK ? 0 : -1;
-}
-
 int
 main(void)
 {
@@ -219,5 +211,5 @@ main(void)
         cmocka_unit_test_setup_teardown(test_seal_no_room, set_up, tear_down),
     };
 
-    return cmocka_run_group_tests_name("crypto/seal", tests, start, NULL);
+    return cmocka_run_group_tests_name("crypto/seal", tests, start_crypto, NULL);
 }
