@@ -79,6 +79,44 @@ test_resume_after_the_held_time_catches_up(void **state)
     clock_free(&clock);
 }
 
+#define HOUR_MS ((int64_t)3600 * 1000)
+#define YEAR_MS (365 * 24 * HOUR_MS)
+#define START_MS ((int64_t)1767225600000) /* 2026 */
+
+static const struct {
+    const char *name;
+    int64_t jump_ms;          /* of the wall clock alone, after a minute */
+    int64_t after_ms;         /* platform time passed since the start, right after the jump */
+    int64_t after_2_hours_ms; /* and two hours later */
+} jumps[] = {
+    {"none",            0,           60000,               60000 + 2 * HOUR_MS    },
+    {"half an hour on", HOUR_MS / 2, 60000 + HOUR_MS / 2, 60000 + 5 * HOUR_MS / 2},
+    {"an hour on",      HOUR_MS,     60000 + HOUR_MS,     60000 + 3 * HOUR_MS    },
+    {"a year on",       YEAR_MS,     60000 + HOUR_MS,     60000 + 3 * HOUR_MS    },
+    {"an hour back",    -HOUR_MS,    60000,               60000 + HOUR_MS        },
+    {"back to 1970",    -START_MS,   60000,               60000 + HOUR_MS        },
+};
+
+static void
+test_i40_jumps_of_the_wall_clock_are_bounded(void **state)
+{
+    for (size_t i = 0; i < ARRAY_LEN(jumps); i++) {
+        struct clock *clock;
+
+        assert_int_equal(clock_new_fake(&clock, START_MS, 0, NULL), RC_OK);
+        clock_fake_advance(clock, 60000);
+        assert_int_equal(clock_unix_ms(clock) - START_MS, 60000);
+        clock_fake_set_wall(clock, clock_wall_ms(clock) + jumps[i].jump_ms);
+        if (clock_unix_ms(clock) - START_MS != jumps[i].after_ms)
+            fail_msg("%s: %lld", jumps[i].name, (long long)(clock_unix_ms(clock) - START_MS));
+        clock_fake_advance(clock, 2 * HOUR_MS);
+        if (clock_unix_ms(clock) - START_MS != jumps[i].after_2_hours_ms)
+            fail_msg("%s: %lld", jumps[i].name, (long long)(clock_unix_ms(clock) - START_MS));
+        assert_int_equal(clock_mono_ms(clock), 60000 + 2 * HOUR_MS);
+        clock_free(&clock);
+    }
+}
+
 static void *
 read_and_check(void *arg)
 {
@@ -143,6 +181,7 @@ main(void)
         cmocka_unit_test(test_offset_moves_platform_time_only_and_only_forwards),
         cmocka_unit_test(test_freeze_and_resume),
         cmocka_unit_test(test_resume_after_the_held_time_catches_up),
+        cmocka_unit_test(test_i40_jumps_of_the_wall_clock_are_bounded),
         cmocka_unit_test(test_i40_never_runs_backwards_under_shifts),
         cmocka_unit_test(test_system_clock_is_the_systems),
     };

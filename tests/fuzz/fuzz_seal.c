@@ -115,11 +115,11 @@ read_ring(struct bytes in)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct bytes rest = bytes_of(data + 1, size - 1);
     struct buf joined;
 
     if (size < 1)
         return 0;
+    struct bytes rest = bytes_of(data + 1, size - 1);
     switch (data[0] % 4) {
     case 0:
         must(try_open(&empty_place, rest) != RC_OK);

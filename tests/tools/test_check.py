@@ -23,6 +23,8 @@ CASES = [  # name, check, file, text, what must be said (None: clean)
      'log_event(log, LOG_INFO, "x",\n  LOG_STR("a", row->access_token));\n', "token"),
     ("secret by name", "logs", "src/relay/a.c", 'log_event(l, LOG_INFO, "x", LOG_HEX("secret", k));\n', "secret"),
     ("size of a body", "logs", "src/relay/a.c", 'log_event(l, LOG_INFO, "body.big", LOG_UINT("body", n));\n', None),
+    ("lock with a host", "locks", "tests/package-lock.json", '"resolved": "https://r.example/x.tgz"\n', "registry"),
+    ("lock without", "locks", "tests/package-lock.json", '"integrity": "sha512-x"\n', None),
     ("long line", "format", "src/relay/a.c", "int   x;\n", "clang-format"),
 ]
 
