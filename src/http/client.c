@@ -530,6 +530,7 @@ http_client_free(struct http_client **client)
     }
     if (c->multi != NULL)
         curl_multi_cleanup(c->multi); /* closes the connections through http_on_curl_close */
+    http_client_unwatch(c);
     curl_global_cleanup();
     loop_timer_close(&c->timer, on_timer_closed);
     loop_timer_close(&c->reaper, on_reaper_closed);

@@ -30,6 +30,7 @@ int http_on_curl_timer(CURLM *multi, long timeout_ms, void *ctx);
 curl_socket_t http_on_curl_open(void *ctx, curlsocktype purpose, struct curl_sockaddr *addr);
 int http_on_curl_close(void *ctx, curl_socket_t fd);
 void http_on_timer(struct loop_timer *timer);
+void http_client_unwatch(struct http_client *client); /* whatever curl left */
 void http_client_release(struct http_client *client); /* one handle closed: the last frees */
 
 /* client.c: look for calls that have ended */

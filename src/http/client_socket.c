@@ -2,14 +2,17 @@
  *
  * Owns one watch a descriptor. A connection that is kept alive stays armed for reading between two
  * calls, because taking it out of the kernel's set and putting it back would cost two system calls
- * a call; so a descriptor that curl opened through us leaves only through http_on_curl_close.
- * Descriptors that curl made by itself (its resolver's) leave as soon as it says so. */
+ * a call; so a descriptor that curl opened through us leaves through http_on_curl_close. Curl
+ * closes some of those without that call (connections given up before they were made), so when it
+ * drops its interest we look whether the descriptor is still the socket that we opened. Descriptors
+ * that curl made by itself (its resolver's) leave as soon as it drops its interest. */
 #include "client_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct http_watch {
@@ -18,7 +21,7 @@ struct http_watch {
     int fd;
     int armed;    /* uv events the loop watches for */
     int wanted;   /* uv events curl wants */
-    bool is_ours; /* opened through http_on_curl_open */
+    ino_t socket; /* the socket opened through http_on_curl_open; 0: not by us */
 };
 
 void
@@ -57,6 +60,15 @@ watch_of(struct http_client *client, int fd)
     return fd >= 0 && (size_t)fd < client->n_watches ? client->watches[fd] : NULL;
 }
 
+/* Which socket a descriptor is; 0 if none. */
+static ino_t
+socket_at(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
+}
+
 static bool
 make_room(struct http_client *client, int fd)
 {
@@ -77,10 +89,12 @@ make_room(struct http_client *client, int fd)
 }
 
 static struct http_watch *
-watch_open(struct http_client *client, int fd, bool is_ours)
+watch_open(struct http_client *client, int fd, ino_t socket)
 {
-    struct http_watch *watch;
+    struct http_watch *watch = watch_of(client, fd);
 
+    if (watch != NULL) /* of a socket that was closed behind our back */
+        watch_close(watch);
     if (!make_room(client, fd) || (watch = calloc(1, sizeof(*watch))) == NULL)
         return NULL;
     if (uv_poll_init(loop_uv(client->loop), &watch->poll, fd) != 0) {
@@ -90,7 +104,7 @@ watch_open(struct http_client *client, int fd, bool is_ours)
     watch->poll.data = watch;
     watch->client = client;
     watch->fd = fd;
-    watch->is_ours = is_ours;
+    watch->socket = socket;
     client->watches[fd] = watch;
     client->open_handles++;
     return watch;
@@ -160,12 +174,12 @@ http_on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *unu
     if (watch == NULL) {
         if (what == CURL_POLL_REMOVE)
             return 0;
-        if ((watch = watch_open(client, fd, false)) == NULL)
+        if ((watch = watch_open(client, fd, 0)) == NULL)
             return -1;
     }
     watch->wanted = uv_events(what);
     if (watch->wanted == 0) {
-        if (!watch->is_ours)
+        if (watch->socket == 0 || socket_at(fd) != watch->socket)
             watch_close(watch);
         else if (watch->armed & UV_WRITABLE) /* would fire for ever */
             watch->armed = uv_poll_stop(&watch->poll);
@@ -180,7 +194,7 @@ http_on_curl_open(void *ctx, curlsocktype purpose, struct curl_sockaddr *addr)
 {
     int fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, addr->protocol);
 
-    if (fd >= 0 && watch_open(ctx, fd, true) == NULL) {
+    if (fd >= 0 && watch_open(ctx, fd, socket_at(fd)) == NULL) {
         close(fd);
         fd = -1;
     }
@@ -195,6 +209,14 @@ http_on_curl_close(void *ctx, curl_socket_t fd)
     if (watch != NULL)
         watch_close(watch);
     return close(fd);
+}
+
+void
+http_client_unwatch(struct http_client *client)
+{
+    for (size_t i = 0; i < client->n_watches; i++)
+        if (client->watches[i] != NULL)
+            watch_close(client->watches[i]);
 }
 
 int
