@@ -188,20 +188,22 @@ start_daemon(struct http_server *server, int fd, const struct http_server_opt *o
 {
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO;
     unsigned limit = opt->connections_max == 0 ? HTTP_CONNECTIONS_MAX : opt->connections_max;
-    struct MHD_OptionItem tls[] = {
-        {MHD_OPTION_HTTPS_CERT_CALLBACK,                                           (intptr_t)http_on_certificate, NULL},
-        {MHD_OPTION_HTTPS_PRIORITIES,                                              0,
-         opt->client_ca_pem != NULL
-             ? (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3"
-             : (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"                                       },
-        {opt->client_ca_pem == NULL ? MHD_OPTION_END : MHD_OPTION_HTTPS_MEM_TRUST, 0,
-         (void *)(uintptr_t)opt->client_ca_pem                                                                        },
-        {MHD_OPTION_END,                                                           0,                             NULL},
-    };
-    struct MHD_OptionItem none[] = {
-        {MHD_OPTION_END, 0, NULL}
-    };
+    const char *versions = server->needs_client_cert ? "NORMAL:-VERS-ALL:+VERS-TLS1.3"
+                                                     : "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+    struct MHD_OptionItem options[4] = {{.option = MHD_OPTION_END}};
 
+    if (server->is_tls) {
+        options[0] = (struct MHD_OptionItem){.option = MHD_OPTION_HTTPS_CERT_CALLBACK,
+                                             .ptr_value = (void *)(uintptr_t)http_on_certificate};
+        options[1] = (struct MHD_OptionItem){.option = MHD_OPTION_HTTPS_PRIORITIES,
+                                             .ptr_value = (void *)(uintptr_t)versions};
+        options[2].option = MHD_OPTION_END;
+    }
+    if (server->needs_client_cert) {
+        options[2] = (struct MHD_OptionItem){.option = MHD_OPTION_HTTPS_MEM_TRUST,
+                                             .ptr_value = (void *)(uintptr_t)opt->client_ca_pem};
+        options[3].option = MHD_OPTION_END;
+    }
     if (server->is_tls)
         flags |= MHD_USE_TLS;
     server->daemon = MHD_start_daemon(
@@ -211,7 +213,7 @@ start_daemon(struct http_server *server, int fd, const struct http_server_opt *o
         HTTP_CONNECTIONS_PER_IP_MAX, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK, http_on_unescape, server,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_NOTIFY_COMPLETED,
-        http_on_completed, server, MHD_OPTION_ARRAY, server->is_tls ? tls : none, MHD_OPTION_END);
+        http_on_completed, server, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (server->daemon == NULL)
         return err_set(err, RC_IO, "http.open", "the HTTP library refused to start");
     return RC_OK;
