@@ -124,6 +124,9 @@ check_payload(const Parley__Content__Payload *payload, struct err *err)
         (rc = check_length(payload->public_id, CONTENT_PUBLIC_ID_MAX, "public id", err)) != RC_OK ||
         (rc = check_length(payload->profile_name, CONTENT_NAME_MAX, "name", err)) != RC_OK)
         return rc;
+    if (payload->first_message_id.len != 0 &&
+        (rc = check_id(&payload->first_message_id, err)) != RC_OK)
+        return rc;
     if (payload->context != NULL && (rc = check_id(&payload->context->message_id, err)) != RC_OK)
         return rc;
     return check_body(payload, err);

@@ -42,6 +42,13 @@ static const struct unpack_case {
     {"number in over-long form",
      "\x08\x81\x00\x12\x10"
      "0123456789abcdef",                                                            HEAD_LEN + 1,  RC_MALFORMED},
+    {"first id of 16 bytes",
+     HEAD "\x62\x10"
+          "0123456789abcdef",                                                       HEAD_LEN + 18, RC_OK       },
+    {"first id of 2 bytes",
+     HEAD "\x62\x02"
+          "01",                                                                     HEAD_LEN + 4,  RC_MALFORMED},
+    {"context without an id",    HEAD "\x92\x01\x02\x10\x01",                       HEAD_LEN + 5,  RC_MALFORMED},
     {"wrong kind of field",
      "\x0a\x01\x31\x12\x10"
      "0123456789abcdef",                                                            HEAD_LEN + 1,  RC_MALFORMED},
