@@ -2,8 +2,9 @@
  *
  * Bytes in, bytes out: records and keys are opaque byte strings owned by the caller, nothing is
  * stored here, no I/O happens here. The caller commits what comes out, in one transaction, before
- * anything leaves (docs/protocol/sessions.md). libsignal-protocol-c stands behind this header and is
- * seen nowhere else; its curve functions are replaced by libsodium's, which session_engine_new proves.
+ * anything leaves (docs/protocol/sessions.md). libsignal-protocol-c stands behind this header and
+ * is seen nowhere else; its curve functions are replaced by libsodium's, which session_engine_new
+ * proves.
  * Thread rule: one engine per worker thread; an engine is not shared. */
 #ifndef PARLEY_SESSION_SESSION_H
 #define PARLEY_SESSION_SESSION_H
@@ -13,7 +14,7 @@
 #include "base/err.h"
 #include "base/rng.h"
 
-#define SESSION_PUBLIC_SIZE 33u           /* 05 || u-coordinate */
+#define SESSION_PUBLIC_SIZE 33u /* 05 || u-coordinate */
 #define SESSION_PRIVATE_SIZE 32u
 #define SESSION_PLAIN_MAX (64u * 1024)    /* payload accepted for sealing */
 #define SESSION_MESSAGE_MAX (68u * 1024)  /* ciphertext accepted for opening */
@@ -26,9 +27,9 @@ enum session_type { SESSION_WHISPER = 2, SESSION_PREKEY = 3 };
 
 struct session_engine;
 
-/* Proves by a known answer and a counter that the replaced curve is the one in use; RC_PROTO if not. */
-NODISCARD enum rc session_engine_new(struct session_engine **out, struct rng rng,
-                                     struct err *err);
+/* Proves by a known answer and a counter that the replaced curve is the one in use; RC_PROTO if
+ * not. */
+NODISCARD enum rc session_engine_new(struct session_engine **out, struct rng rng, struct err *err);
 void session_engine_free(struct session_engine **engine);
 
 struct session_identity {
@@ -47,8 +48,8 @@ struct session_signed_prekey {
     int64_t created_ms;
 };
 
-NODISCARD enum rc session_identity_make(struct session_engine *engine,
-                                        struct session_identity *out, struct err *err);
+NODISCARD enum rc session_identity_make(struct session_engine *engine, struct session_identity *out,
+                                        struct err *err);
 NODISCARD enum rc session_signed_prekey_make(struct session_engine *engine,
                                              struct session_signed_prekey *out,
                                              const struct session_identity *identity, uint32_t id,
@@ -74,9 +75,10 @@ struct session_bundle {
     uint8_t one_time[SESSION_PUBLIC_SIZE];
 };
 
-/* Start a session from a bundle. record_in may be empty (no session yet); an old session is archived
- * inside the record. Appends the new record to *record_out. The caller has compared the identity key
- * with the one it knows. Errors: RC_AUTH (signature), RC_MALFORMED (keys), RC_LIMIT (record). */
+/* Start a session from a bundle. record_in may be empty (no session yet); an old session is
+ * archived inside the record. Appends the new record to *record_out. The caller has compared the
+ * identity key with the one it knows. Errors: RC_AUTH (signature), RC_MALFORMED (keys), RC_LIMIT
+ * (record). */
 NODISCARD enum rc session_start(struct session_engine *engine, struct buf *record_out,
                                 const struct session_identity *identity, struct bytes record_in,
                                 const struct session_bundle *bundle, struct err *err);
@@ -96,17 +98,18 @@ struct session_prekey_source {
     void *ctx;
 };
 struct session_opened {
-    bool used_one_time;    /* delete this one-time prekey in the same commit (I26) */
+    bool used_one_time; /* delete this one-time prekey in the same commit (I26) */
     uint32_t one_time_id;
-    bool is_new_session;   /* a first message built it */
+    bool is_new_session; /* a first message built it */
     uint8_t peer_identity[SESSION_PUBLIC_SIZE];
 };
-/* Decrypt. record_in may be empty for a first message. expected_identity (33 bytes) is the key known
- * for that address, or NULL when none is known yet; a first message under another key is
- * RC_UNTRUSTED, with out->peer_identity filled, and nothing else happens. On any failure nothing is
- * appended and the record stays as it was (I27). plain_out receives the padded payload.
- * Errors: RC_DUPLICATE, RC_NO_SESSION, RC_AUTH (bad MAC), RC_NOTFOUND (unknown prekey id),
- * RC_MALFORMED, RC_LIMIT (too far ahead), RC_UNTRUSTED. */
+/* Decrypt. record_in may be empty for a first message. expected_identity (33 bytes) is the key
+ * known for that address, or NULL when none is known yet; a first message under another key is
+ * RC_UNTRUSTED, with out->peer_identity filled, and nothing else happens; so is an ordinary message
+ * that opens under a session of another key. out->peer_identity is the key of the session that
+ * opened the message. On any failure nothing is appended and the record stays as it was (I27).
+ * plain_out receives the padded payload. Errors: RC_DUPLICATE, RC_NO_SESSION, RC_AUTH (bad MAC),
+ * RC_NOTFOUND (unknown prekey id), RC_MALFORMED, RC_LIMIT (too far ahead), RC_UNTRUSTED. */
 NODISCARD enum rc session_decrypt(struct session_engine *engine, struct buf *plain_out,
                                   struct buf *record_out, struct session_opened *out,
                                   const struct session_identity *identity, struct bytes record_in,
@@ -116,9 +119,9 @@ NODISCARD enum rc session_decrypt(struct session_engine *engine, struct buf *pla
 
 struct session_description {
     bool has_session;
-    uint32_t version;                /* 3 */
+    uint32_t version; /* 3 */
     uint32_t remote_registration_id;
-    bool is_unanswered;              /* first messages still carry the prekey header */
+    bool is_unanswered; /* first messages still carry the prekey header */
 };
 NODISCARD enum rc session_describe(struct session_engine *engine, struct session_description *out,
                                    struct bytes record, struct err *err);
