@@ -63,6 +63,20 @@ struct store {
     bool has_room;
 };
 
+/* Jobs that are run and committed together. */
+struct batch {
+    struct store_job *jobs[STORE_BATCH_MAX];
+    size_t n;
+};
+
+/* What the writer knows of how jobs arrive. */
+struct rhythm {
+    int64_t gap_us;  /* between two jobs, a moving mean */
+    int64_t last_us; /* when the first job of the last batch was submitted */
+    unsigned vain;   /* waits in a row that brought nobody */
+    unsigned skip;   /* batches that go without waiting */
+};
+
 /* Statements of the store itself come first in the flat list. */
 enum { SQL_MIGRATION_LAST, SQL_MIGRATION_ADD, SQL_OWN_COUNT };
 extern const char *const store_own_sql[SQL_OWN_COUNT];
@@ -97,6 +111,15 @@ bool store_has_failed(struct store *store, struct err *why);
 
 /* migrate.c */
 NODISCARD enum rc store_migrate(struct store *store, struct err *err);
+
+/* gather.c */
+/* Fill the batch, which still holds the last one's n. Needs the lock. False: the store closes and
+ * nothing is left. */
+bool batch_gather(struct store *store, struct batch *batch, struct rhythm *rhythm);
+
+/* writer.c */
+/* Housekeeping between batches. Without the lock. */
+void writer_tidy(struct store *store, bool is_idle);
 
 /* writer.c, reader.c: thread bodies */
 void *writer_main(void *store);

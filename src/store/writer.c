@@ -1,4 +1,4 @@
-/* writer.c - the one thread that writes: gather a batch, run it, commit it, say so.
+/* writer.c - the one thread that writes: take a batch, run it, commit it, say so.
  *
  * Owns the order of these steps, which is the promise of the store: a job's done() with RC_OK is
  * posted after the commit that covers it has returned, never before (I1, I3); after a failure that
@@ -9,10 +9,6 @@
 
 #include "base/file.h"
 
-/* While company keeps coming the writer looks this often whether it still does. */
-#define COMPANY_SLICE_US 200
-/* How long nothing must have come before the log is folded away and memory given back. */
-#define IDLE_US 1000000
 /* Free space is looked at once in this time, and before every batch once it is scarce. */
 #define ROOM_LOOK_US 1000000
 #define ROOM_SCARCE (8ull * STORE_ROOM_RESERVE)
@@ -23,11 +19,6 @@ static const bool acks_before_commit = true;
 #else
 static const bool acks_before_commit = false;
 #endif
-
-struct batch {
-    struct store_job *jobs[STORE_BATCH_MAX];
-    size_t n;
-};
 
 /* What became of an attempt to run and commit some jobs. */
 enum outcome {
@@ -228,32 +219,8 @@ run_batch(struct store *store, struct batch *batch)
     settle(store, batch, outcome, &why);
 }
 
-/* Wait for more jobs, but only while they keep coming: a job that is alone, after one that was
- * alone, goes at once, and its own flush is what gathers the next batch. */
-static void
-wait_for_company(struct store *store, size_t last_n)
-{
-    struct job_line *line = &store->writes;
-    size_t deep = (store->opt.batch_max + 1) / 2;
-    int64_t until_us;
-
-    if (line->queue.n <= 1 && last_n <= 1)
-        return;
-    until_us = line->queue.first->submitted_us + store->opt.commit_delay_us;
-    while (line->queue.n < deep && !store->is_closing) {
-        size_t seen = line->queue.n;
-        int64_t left_us = until_us - store_now_us();
-
-        if (left_us <= 0)
-            return;
-        line_wait(store, line, deep, left_us < COMPANY_SLICE_US ? left_us : COMPANY_SLICE_US);
-        if (line->queue.n == seen)
-            return;
-    }
-}
-
-static void
-tidy(struct store *store, bool is_idle)
+void
+writer_tidy(struct store *store, bool is_idle)
 {
     struct err why = {.rc = RC_OK};
 
@@ -263,41 +230,19 @@ tidy(struct store *store, bool is_idle)
         store_fail(store, &why);
 }
 
-/* Fill the batch. Needs the lock. False: the store closes and nothing is left. */
-static bool
-gather(struct store *store, struct batch *batch)
-{
-    struct job_line *line = &store->writes;
-    size_t last_n = batch->n;
-
-    if (line->queue.n == 0)
-        line_wait(store, line, 1, IDLE_US);
-    if (line->queue.n == 0 && !store->is_closing) {
-        pthread_mutex_unlock(&store->lock);
-        tidy(store, true);
-        pthread_mutex_lock(&store->lock);
-        line_wait(store, line, 1, -1);
-    }
-    if (line->queue.n == 0)
-        return false;
-    wait_for_company(store, last_n);
-    for (batch->n = 0; batch->n < store->opt.batch_max && line->queue.n > 0; batch->n++)
-        batch->jobs[batch->n] = queue_pop(&line->queue);
-    return true;
-}
-
 void *
 writer_main(void *arg)
 {
     struct store *store = arg;
     struct batch batch = {.n = 0};
+    struct rhythm rhythm = {.gap_us = 2 * (int64_t)store->opt.commit_delay_us};
 
     pthread_mutex_lock(&store->lock);
-    while (gather(store, &batch)) {
+    while (batch_gather(store, &batch, &rhythm)) {
         store->stats.jobs += batch.n;
         pthread_mutex_unlock(&store->lock);
         run_batch(store, &batch);
-        tidy(store, false);
+        writer_tidy(store, false);
         pthread_mutex_lock(&store->lock);
     }
     pthread_mutex_unlock(&store->lock);

@@ -121,6 +121,80 @@ bench_store(const char *path, unsigned submitters, double seconds, double raw)
     free(all);
 }
 
+/* ---- arrivals that do not wait for answers ---- */
+
+struct arrival {
+    struct store_job job; /* first */
+    struct bench *bench;
+    int64_t id, submitted_us;
+};
+
+static void
+arrival_done(struct store_job *job, enum rc rc, const struct err *err)
+{
+    struct arrival *self = (struct arrival *)job;
+    int64_t took_us = now_us() - self->submitted_us;
+
+    self->bench->n++;
+    self->bench->sum_us += took_us;
+    if (took_us > self->bench->worst_us)
+        self->bench->worst_us = took_us;
+    free(self);
+}
+
+static enum rc
+arrival_run(struct store_job *job, struct store_tx *tx, struct err *err)
+{
+    struct arrival *self = (struct arrival *)job;
+
+    return store_run(tx, &item_part, ITEM_PUT, NULL, err,
+                     ST_ARGS(ST_I(1), ST_I(self->id), ST_B(bytes_of(body, sizeof(body)))));
+}
+
+/* Evenly random gaps of the given mean; the sleeper's own cost is measured first and taken off. */
+static double
+arrive(struct bench *bench, unsigned per_s, double seconds)
+{
+    int64_t next_us = now_us(), until_us = next_us + (int64_t)(seconds * 1e6);
+    double cpu = cpu_s();
+
+    while (next_us < until_us) {
+        struct timespec next = {.tv_sec = next_us / 1000000, .tv_nsec = next_us % 1000000 * 1000};
+
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
+        if (bench->store != NULL) {
+            struct arrival *arrival = calloc(1, sizeof(*arrival));
+
+            if (arrival == NULL)
+                abort();
+            arrival->job = (struct store_job){.run = arrival_run, .done = arrival_done};
+            arrival->bench = bench;
+            arrival->id = bench->next_id++;
+            arrival->submitted_us = now_us();
+            store_submit(bench->store, &arrival->job);
+        }
+        next_us += random() % (2000000 / per_s);
+    }
+    return cpu_s() - cpu;
+}
+
+static void
+bench_arrivals(const char *path, unsigned per_s, double seconds)
+{
+    struct bench bench = {.store = NULL};
+    double idle = arrive(&bench, per_s, seconds), cpu;
+    struct store_stats stats;
+
+    bench.store = item_store(path);
+    cpu = arrive(&bench, per_s, seconds) - idle;
+    store_stats(bench.store, &stats);
+    store_free(&bench.store);
+    printf("store, %5u arrivals/s  %6.1f jobs/commit  %6.0f us mean  %6.0f us worst"
+           "  %5.1f cpu-us/job\n",
+           per_s, (double)bench.n / (double)stats.commits, (double)bench.sum_us / (double)bench.n,
+           (double)bench.worst_us, cpu * 1e6 / (double)bench.n);
+}
+
 static void
 must(int code, int want, sqlite3 *db)
 {
@@ -173,6 +247,7 @@ int
 main(int argc, char **argv)
 {
     static const unsigned submitters[] = {1, 8, 64, 256};
+    static const unsigned arrivals[] = {200, 1000, 2000, 5000, 20000};
     double seconds = argc > 1 ? atof(argv[1]) : 1.5;
     double raw;
 
@@ -190,6 +265,13 @@ main(int argc, char **argv)
 
         scratch_init(&scratch);
         bench_store(scratch.path, submitters[i], seconds, raw);
+        scratch_wipe(&scratch);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(arrivals); i++) {
+        struct scratch scratch;
+
+        scratch_init(&scratch);
+        bench_arrivals(scratch.path, arrivals[i], seconds);
         scratch_wipe(&scratch);
     }
     return 0;

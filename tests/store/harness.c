@@ -93,6 +93,15 @@ tally_wait(struct tally *tally, unsigned n)
     assert_int_equal(failed, 0);
 }
 
+void
+tally_count(struct tally *tally)
+{
+    pthread_mutex_lock(&tally->lock);
+    tally->n++;
+    pthread_cond_broadcast(&tally->cond);
+    pthread_mutex_unlock(&tally->lock);
+}
+
 static enum rc
 put_run(struct store_job *job, struct store_tx *tx, struct err *err)
 {
@@ -134,6 +143,33 @@ put_init(struct put *put, struct tally *tally, int64_t shard, int64_t id)
         .got = RC_COUNT,
         .tally = tally
     };
+}
+
+static enum rc
+gate_run(struct store_job *job, struct store_tx *tx, struct err *err)
+{
+    struct gate *gate = (struct gate *)job;
+
+    sem_post(&gate->entered);
+    sem_wait(&gate->opened);
+    return RC_OK;
+}
+
+static void
+gate_done(struct store_job *job, enum rc rc, const struct err *err)
+{
+}
+
+void
+gate_shut(struct gate *gate, struct store *store)
+{
+    *gate = (struct gate){
+        .job = {.run = gate_run, .done = gate_done}
+    };
+    sem_init(&gate->opened, 0, 0);
+    sem_init(&gate->entered, 0, 0);
+    store_submit(store, &gate->job);
+    sem_wait(&gate->entered);
 }
 
 struct ask {

@@ -4,6 +4,7 @@
 #define PARLEY_TESTS_STORE_HARNESS_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -57,7 +58,16 @@ struct tally {
 void tally_init(struct tally *tally);
 /* Wait until n jobs have answered; fails the test after ten seconds. */
 void tally_wait(struct tally *tally, unsigned n);
+void tally_count(struct tally *tally);
 void put_init(struct put *put, struct tally *tally, int64_t shard, int64_t id);
+
+/* A job that holds the writer until told, so that what is submitted meanwhile is one batch. */
+struct gate {
+    struct store_job job; /* first */
+    sem_t opened, entered;
+};
+
+void gate_shut(struct gate *gate, struct store *store);
 
 /* Through store_do. */
 enum rc put_now(struct store *store, int64_t shard, int64_t id);

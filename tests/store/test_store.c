@@ -91,84 +91,6 @@ test_done_runs_on_the_loop(void **state)
     loop_free(&self.loop);
 }
 
-/* ---- reading ---- */
-
-struct look {
-    struct store_job job; /* first */
-    int64_t id;
-    bool found;
-    bool writes; /* try what is not allowed */
-    struct tally *tally;
-    enum rc got;
-};
-
-static enum rc
-look_run(struct store_job *job, struct store_tx *tx, struct err *err)
-{
-    struct look *look = (struct look *)job;
-    struct store_rows rows;
-
-    if (look->writes)
-        return store_run(tx, &item_part, ITEM_DROP, NULL, err, ST_ARGS(ST_I(1), ST_I(look->id)));
-    store_query(&rows, tx, &item_part, ITEM_BODY, ST_ARGS(ST_I(1), ST_I(look->id)));
-    look->found = rows.has_row;
-    store_rows_end(&rows);
-    return rows.rc;
-}
-
-static void
-look_done(struct store_job *job, enum rc rc, const struct err *err)
-{
-    struct look *look = (struct look *)job;
-
-    pthread_mutex_lock(&look->tally->lock);
-    look->got = rc;
-    look->tally->n++;
-    pthread_cond_broadcast(&look->tally->cond);
-    pthread_mutex_unlock(&look->tally->lock);
-}
-
-static void
-check_reading(const char *path)
-{
-    struct store *store = item_store(path);
-    struct tally tally;
-
-    tally_init(&tally);
-    for (int64_t id = 1; id <= 200; id++) {
-        struct look look = {
-            .job = {.run = look_run, .done = look_done},
-              .id = id, .tally = &tally
-        };
-
-        assert_int_equal(put_now(store, 1, id), RC_OK);
-        store_read(store, &look.job);
-        tally_wait(&tally, (unsigned)id);
-        assert_int_equal(look.got, RC_OK);
-        assert_true(look.found);
-    }
-    struct look look = {
-        .job = {.run = look_run, .done = look_done},
-          .id = 1, .writes = true, .tally = &tally
-    };
-    store_read(store, &look.job);
-    tally_wait(&tally, 201);
-    assert_int_equal(look.got, RC_INVAL);
-    assert_true(has_now(store, 1, 1));
-    store_free(&store);
-}
-
-static void
-test_read_sees_every_commit_said_before(void **state)
-{
-    struct scratch scratch;
-
-    scratch_init(&scratch);
-    check_reading(scratch.path);
-    check_reading(":memory:");
-    scratch_wipe(&scratch);
-}
-
 /* ---- many threads ---- */
 
 #define THREADS 8
@@ -284,7 +206,6 @@ main(void)
         cmocka_unit_test(test_file_is_private),
         cmocka_unit_test(test_open_failure_sets_null),
         cmocka_unit_test(test_done_runs_on_the_loop),
-        cmocka_unit_test(test_read_sees_every_commit_said_before),
         cmocka_unit_test(test_many_threads_in_order),
         cmocka_unit_test(test_two_stores_share_a_file),
         cmocka_unit_test(test_close_finishes_what_was_submitted),

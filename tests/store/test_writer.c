@@ -4,41 +4,6 @@
 
 #include "flaky.h"
 
-#include <semaphore.h>
-
-/* A job that holds the writer until told, so that what is submitted meanwhile is one batch. */
-struct gate {
-    struct store_job job; /* first */
-    sem_t opened, entered;
-};
-
-static enum rc
-gate_run(struct store_job *job, struct store_tx *tx, struct err *err)
-{
-    struct gate *gate = (struct gate *)job;
-
-    sem_post(&gate->entered);
-    sem_wait(&gate->opened);
-    return RC_OK;
-}
-
-static void
-gate_done(struct store_job *job, enum rc rc, const struct err *err)
-{
-}
-
-static void
-gate_shut(struct gate *gate, struct store *store)
-{
-    *gate = (struct gate){
-        .job = {.run = gate_run, .done = gate_done}
-    };
-    sem_init(&gate->opened, 0, 0);
-    sem_init(&gate->entered, 0, 0);
-    store_submit(store, &gate->job);
-    sem_wait(&gate->entered);
-}
-
 static void
 test_one_batch_one_commit(void **state)
 {
