@@ -8,6 +8,7 @@ I6  a full disk is a refusal, before anything was accepted; the rest goes on; it
 Each has a control: a build of the same store that acknowledges before the commit must be found out.
 Usage: test_crash.py CHILD MUTANT [SEED]
 """
+import concurrent.futures
 import os
 import random
 import sqlite3
@@ -37,16 +38,23 @@ def kept(child, path):
     return set(numbers(done.stdout.splitlines(), "row"))
 
 
-def kill_loop(child, seed, kills):
-    """Kill a writer at random moments: (acknowledged, of these missing)."""
-    rng, acked, first = random.Random(seed), set(), 0
-    with crash.scratch() as folder:
+def kill_loop(child, seed, kills, together=1):
+    """Kill writers at random moments, so many at work on one file at a time, each in a range of its own:
+    (acknowledged, of these missing)."""
+    rng, acked, firsts = random.Random(seed), set(), [k * 10**9 for k in range(together)]
+
+    def kill_one(path, k, after_s):
+        killed = crash.Killed([child, "write", path, str(firsts[k]), "1000000", "16"], after_s,
+                              stderr=subprocess.DEVNULL)
+        firsts[k] = max([firsts[k], *numbers(killed.lines, "try")]) + 1000
+        return numbers(killed.lines, "ok")
+
+    with crash.scratch() as folder, concurrent.futures.ThreadPoolExecutor(together) as pool:
         path = os.path.join(folder, "db")
-        for _ in range(kills):
-            killed = crash.Killed([child, "write", path, str(first), "1000000", "16"],
-                                  rng.uniform(0.03, 0.3), stderr=subprocess.DEVNULL)
-            acked.update(numbers(killed.lines, "ok"))
-            first = max([first, *numbers(killed.lines, "try")]) + 1000
+        for _ in range(kills // together):
+            under_way = [pool.submit(kill_one, path, k, rng.uniform(0.03, 0.3)) for k in range(together)]
+            for each in under_way:
+                acked.update(each.result())
         return len(acked), acked - kept(child, path)
 
 
@@ -254,6 +262,9 @@ def main():
         tap.note(f"seed {seed}")
         count, missing = kill_loop(child, seed, KILLS)
         tap.ok(count > 0 and not missing, f"I1 {KILLS} kills, {count} acknowledged, none missing", sorted(missing)[:10])
+        count, missing = kill_loop(child, seed, KILLS, together=3)
+        tap.ok(count > 0 and not missing, f"I1 three programs on one file, {count} acknowledged, none missing",
+               sorted(missing)[:10])
         check_full_disk(tap, child)
         reason = crash.why_no_strace()
         if reason is not None:
