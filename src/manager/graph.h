@@ -40,6 +40,16 @@ NODISCARD enum rc graph_handle(int *status, struct buf *body, struct work *w,
                                const struct principal *p, const struct graph_request *req,
                                struct err *err);
 
+/* The route table, row by row, so that a sweep can visit every route. false past the end. */
+struct graph_route_row {
+    enum http_method method;
+    enum object_kind kind; /* OBJECT_NONE: the path names no object */
+    const char *edge;      /* "" for the node itself */
+    enum who who;
+    uint32_t needs; /* enum permission bits, any of them; 0: none */
+};
+bool graph_route_at(struct graph_route_row *out, size_t i);
+
 /* ---- for handlers ---- */
 
 /* The refusals that handlers use: one row each in graph_error.c. */

@@ -194,3 +194,13 @@ out:
         rc = err_set(err, RC_LIMIT, "graph", "the answer is too long");
     return rc;
 }
+
+bool
+graph_route_at(struct graph_route_row *out, size_t i)
+{
+    if (i >= ARRAY_LEN(routes))
+        return false;
+    *out = (struct graph_route_row){routes[i].method, routes[i].kind, routes[i].edge, routes[i].who,
+                                    routes[i].needs};
+    return true;
+}
