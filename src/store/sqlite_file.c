@@ -25,9 +25,14 @@
 #define MALLOC_ARENAS 2       /* store threads share them: a program at rest stays small */
 
 static const char *const pragmas[] = {
-    "PRAGMA journal_mode=WAL",   "PRAGMA synchronous=FULL",           "PRAGMA secure_delete=ON",
-    "PRAGMA cache_size=-2048",   "PRAGMA journal_size_limit=4194304", "PRAGMA temp_store=MEMORY",
-    "PRAGMA cell_size_check=ON", "PRAGMA trusted_schema=OFF",
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA secure_delete=ON",
+    "PRAGMA cache_size=-2048",
+    "PRAGMA journal_size_limit=16777216",
+    "PRAGMA temp_store=MEMORY",
+    "PRAGMA cell_size_check=ON",
+    "PRAGMA trusted_schema=OFF",
 };
 
 static int64_t
