@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/admin_path.h"
@@ -311,13 +310,9 @@ read_on(struct client *client)
 static bool
 is_peer_allowed(uv_pipe_t *pipe)
 {
-    struct ucred peer;
-    socklen_t size = sizeof(peer);
     uv_os_fd_t fd;
 
-    return uv_fileno((uv_handle_t *)pipe, &fd) == 0 &&
-           getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-           (peer.uid == geteuid() || peer.uid == 0);
+    return uv_fileno((uv_handle_t *)pipe, &fd) == 0 && admin_path_peer_is_allowed(fd);
 }
 
 static void
@@ -350,40 +345,6 @@ on_listener_closed(uv_handle_t *handle)
     handle_gone(handle->data);
 }
 
-/* A bound socket of mode 0600. A path left by a dead program is taken over, a live one is not. */
-static enum rc
-bind_socket(int *out, const char *path, struct err *err)
-{
-    struct admin_path at;
-    enum rc rc;
-    int fd;
-
-    *out = -1;
-    if ((rc = admin_path_open(&at, path, err)) != RC_OK)
-        return rc;
-    if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0) {
-        rc = err_errno(err, RC_IO, "admin.open", errno, "socket");
-        goto out;
-    }
-    if (connect(fd, (struct sockaddr *)&at.address, sizeof(at.address)) == 0 || errno == EAGAIN) {
-        rc = err_set(err, RC_BUSY, "admin.open", "another program answers on this socket");
-        goto out;
-    }
-    if (errno == ECONNREFUSED)
-        unlink(path);
-    /* the mode of an unbound socket becomes the mode of its name: no moment of openness */
-    if (fchmod(fd, 0600) != 0 ||
-        bind(fd, (struct sockaddr *)&at.address, sizeof(at.address)) != 0 || chmod(path, 0600) != 0)
-        rc = err_errno(err, RC_IO, "admin.open", errno, path);
-out:
-    if (rc != RC_OK && fd >= 0)
-        close(fd);
-    else
-        *out = fd;
-    admin_path_close(&at);
-    return rc;
-}
-
 enum rc
 admin_open(struct admin **out, struct loop *loop, const char *path, const struct admin_row *rows,
            size_t n_rows, void *ctx, struct err *err)
@@ -397,7 +358,7 @@ admin_open(struct admin **out, struct loop *loop, const char *path, const struct
         free(admin);
         return err_set(err, RC_NOMEM, "admin.open", "out of memory");
     }
-    if ((rc = bind_socket(&fd, path, err)) != RC_OK) {
+    if ((rc = admin_path_listen(&fd, path, err)) != RC_OK) {
         free(admin->path);
         free(admin);
         return rc;

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static enum rc
@@ -45,4 +46,47 @@ admin_path_close(struct admin_path *at)
     if (at->folder_fd >= 0)
         close(at->folder_fd);
     at->folder_fd = -1;
+}
+
+enum rc
+admin_path_listen(int *out, const char *path, struct err *err)
+{
+    struct admin_path at;
+    enum rc rc;
+    int fd;
+
+    *out = -1;
+    if ((rc = admin_path_open(&at, path, err)) != RC_OK)
+        return rc;
+    if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0) {
+        rc = err_errno(err, RC_IO, "admin.open", errno, "socket");
+        goto out;
+    }
+    if (connect(fd, (struct sockaddr *)&at.address, sizeof(at.address)) == 0 || errno == EAGAIN) {
+        rc = err_set(err, RC_BUSY, "admin.open", "another program answers on this socket");
+        goto out;
+    }
+    if (errno == ECONNREFUSED)
+        unlink(path);
+    /* the mode of an unbound socket becomes the mode of its name: no moment of openness */
+    if (fchmod(fd, 0600) != 0 ||
+        bind(fd, (struct sockaddr *)&at.address, sizeof(at.address)) != 0 || chmod(path, 0600) != 0)
+        rc = err_errno(err, RC_IO, "admin.open", errno, path);
+out:
+    if (rc != RC_OK && fd >= 0)
+        close(fd);
+    else
+        *out = fd;
+    admin_path_close(&at);
+    return rc;
+}
+
+bool
+admin_path_peer_is_allowed(int fd)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+           (peer.uid == geteuid() || peer.uid == 0);
 }
