@@ -58,7 +58,7 @@ copy_device(struct shown *s, const struct store_rows *rows)
     copy_column(s->signed_prekey.key, sizeof(s->signed_prekey.key), rows, 4);
     copy_column(s->signed_prekey.signature, sizeof(s->signed_prekey.signature), rows, 5);
     s->signed_prekey.created_ms = store_col_int(rows, 6);
-    if (statement.len <= sizeof(s->statement)) {
+    if (statement.len > 0 && statement.len <= sizeof(s->statement)) {
         s->statement_len = statement.len;
         memcpy(s->statement, statement.ptr, statement.len);
     }
@@ -103,7 +103,7 @@ read_account(struct fetch *f, struct store_tx *tx, struct err *err)
         struct bytes cert = store_col_bytes(&rows, 2);
 
         f->is_business = store_col_int(&rows, 0) != 0;
-        if (cert.len <= sizeof(f->cert)) {
+        if (cert.len > 0 && cert.len <= sizeof(f->cert)) {
             f->cert_len = cert.len;
             memcpy(f->cert, cert.ptr, cert.len);
         }
@@ -270,7 +270,8 @@ verb_bundle_fetch(struct peer *peer, const Parley__Wire__Frame *frame)
     f->account = in->account;
     f->keys_only = in->keys_only;
     f->n_wanted = (uint32_t)in->n_devices;
-    memcpy(f->wanted, in->devices, in->n_devices * sizeof(f->wanted[0]));
+    for (uint32_t i = 0; i < f->n_wanted; i++)
+        f->wanted[i] = in->devices[i];
     f->spends = !in->keys_only && may_spend(relay, peer->account, in->account);
     if (f->spends)
         ask_write(&f->ask, run, done, false);

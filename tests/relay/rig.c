@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include <stdio.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -174,6 +175,24 @@ rig_advance(struct rig *rig, int64_t ms)
     assert_int_equal(w.rc, RC_OK);
 }
 
+int64_t
+rig_sql(struct rig *rig, const char *sql)
+{
+    sqlite3 *db;
+    sqlite3_stmt *stmt;
+    char path[96];
+    int64_t value;
+
+    snprintf(path, sizeof(path), "%s/relay.db", rig->dir);
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    value = sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    return value;
+}
+
 void
 rig_code(struct rig *rig, uint64_t number, char out[8])
 {
@@ -289,6 +308,8 @@ on_frame(void *ctx, struct channel *channel, const Parley__Wire__Frame *frame)
                frame->request_id == 0) {
         d->n_status++;
         d->last_left = frame->prekey_status->one_time_left;
+    } else if (frame->body_case == PARLEY__WIRE__FRAME__BODY_BUNDLES && d->on_bundles != NULL) {
+        d->on_bundles(frame);
     }
 }
 
@@ -477,12 +498,17 @@ struct key_parts {
 static void
 make_one_time(struct device *d, struct key_parts *p, uint32_t n)
 {
+    uint64_t seed = d->prekey_seed;
+    struct rng rng = d->keeps_prekeys ? rng_seeded(&seed) : rng_system();
+
     p->one_time = calloc(n + 1, sizeof(*p->one_time));
     p->list = calloc(n + 1, sizeof(struct Parley__Wire__OneTimePrekey *));
     p->pubs = calloc(n + 1, sizeof(*p->pubs));
+    if (d->keeps_prekeys)
+        d->next_prekey = 1;
     for (uint32_t i = 0; i < n; i++) {
         parley__wire__one_time_prekey__init(&p->one_time[i]);
-        rng_fill(rng_system(), p->pubs[i], 33);
+        rng_fill(rng, p->pubs[i], 33);
         p->pubs[i][0] = 5;
         p->one_time[i].id = d->next_prekey++;
         p->one_time[i].key = FIELD(p->pubs[i]);
@@ -778,35 +804,58 @@ device_ack(struct device *d, uint32_t lane, uint64_t seq)
     device_tell(d, &frame);
 }
 
-Parley__Wire__Reason
-device_fetch(struct device *d, uint64_t account, bool keys_only, uint32_t *one_time_id)
+static void
+fetch(struct device *d, uint64_t account, bool keys_only, bool waits)
 {
     Parley__Wire__Frame frame = PARLEY__WIRE__FRAME__INIT;
     Parley__Wire__BundleFetch body = PARLEY__WIRE__BUNDLE_FETCH__INIT;
-    const Parley__Wire__Frame *reply;
 
-    *one_time_id = 0;
     body.account = account;
     body.keys_only = keys_only;
     frame.body_case = PARLEY__WIRE__FRAME__BODY_BUNDLE_FETCH;
     frame.bundle_fetch = &body;
-    reply = device_ask(d, &frame);
-    if (reason_of(reply) != OK)
-        return reason_of(reply);
-    assert_int_equal(reply->body_case, PARLEY__WIRE__FRAME__BODY_BUNDLES);
-    assert_int_equal(reply->bundles->n_bundles, 1);
-    if (reply->bundles->bundles[0]->one_time != NULL)
-        *one_time_id = reply->bundles->bundles[0]->one_time->id;
+    if (waits) {
+        (void)device_ask(d, &frame);
+    } else {
+        frame.request_id = ++d->next_request;
+        device_tell(d, &frame);
+    }
+}
+
+Parley__Wire__Reason
+device_fetch(struct device *d, uint64_t account, bool keys_only, uint32_t *one_time_id)
+{
+    *one_time_id = 0;
+    fetch(d, account, keys_only, true);
+    assert_true(d->has_reply);
+    if (reason_of(d->reply) != OK)
+        return reason_of(d->reply);
+    assert_int_equal(d->reply->body_case, PARLEY__WIRE__FRAME__BODY_BUNDLES);
+    assert_int_equal(d->reply->bundles->n_bundles, 1);
+    if (d->reply->bundles->bundles[0]->one_time != NULL)
+        *one_time_id = d->reply->bundles->bundles[0]->one_time->id;
     return OK;
 }
 
 void
-device_upload(struct device *d, uint32_t n, bool replace)
+device_fetch_later(struct device *d, uint64_t account)
+{
+    fetch(d, account, false, false);
+}
+
+void
+device_keep_prekeys(struct device *d)
+{
+    d->keeps_prekeys = true;
+    d->prekey_seed = rng_u64(rng_system());
+}
+
+Parley__Wire__Reason
+device_try_upload(struct device *d, uint32_t n, bool replace)
 {
     Parley__Wire__Frame frame = PARLEY__WIRE__FRAME__INIT;
     Parley__Wire__PrekeyUpload body = PARLEY__WIRE__PREKEY_UPLOAD__INIT;
     struct key_parts parts = {0};
-    const Parley__Wire__Frame *reply;
 
     make_one_time(d, &parts, n);
     body.n_one_time = n;
@@ -814,9 +863,17 @@ device_upload(struct device *d, uint32_t n, bool replace)
     body.replace_one_time = replace;
     frame.body_case = PARLEY__WIRE__FRAME__BODY_PREKEY_UPLOAD;
     frame.prekey_upload = &body;
-    reply = device_ask(d, &frame);
-    assert_int_equal(reason_of(reply), OK);
-    assert_int_equal(reply->body_case, PARLEY__WIRE__FRAME__BODY_PREKEY_STATUS);
-    d->last_left = reply->prekey_status->one_time_left;
+    (void)device_ask(d, &frame);
     free_one_time(&parts);
+    if (reason_of(d->reply) != OK)
+        return reason_of(d->reply);
+    assert_int_equal(d->reply->body_case, PARLEY__WIRE__FRAME__BODY_PREKEY_STATUS);
+    d->last_left = d->reply->prekey_status->one_time_left;
+    return OK;
+}
+
+void
+device_upload(struct device *d, uint32_t n, bool replace)
+{
+    assert_int_equal(device_try_upload(d, n, replace), OK);
 }

@@ -46,6 +46,9 @@ void rig_advance(struct rig *rig, int64_t ms);
 bool rig_wait(struct rig *rig, bool (*is_done)(void *ctx), void *ctx);
 /* Turn it for so long: only to show that something does not happen. */
 void rig_pass_ms(struct rig *rig, unsigned ms);
+/* The first column of the first row of a query on the relay's database, from outside: what is there
+ * has been committed. */
+int64_t rig_sql(struct rig *rig, const char *sql);
 /* The last code in the outbox for this number, or "". */
 void rig_code(struct rig *rig, uint64_t number, char out[8]);
 
@@ -90,6 +93,9 @@ struct device {
     size_t n_deliveries, cap_deliveries;
     struct result *results;
     size_t n_results, cap_results;
+    void (*on_bundles)(const Parley__Wire__Frame *frame); /* set: sees every Bundles */
+    bool keeps_prekeys; /* makes the same one-time keys again and again */
+    uint64_t prekey_seed;
     unsigned n_status; /* PrekeyStatus pushes */
     uint32_t last_left;
 };
@@ -156,6 +162,12 @@ void device_ack(struct device *d, uint32_t lane, uint64_t seq);
 /* Fetch the bundle of an account; the id of the one-time key, 0 when there was none. */
 Parley__Wire__Reason device_fetch(struct device *d, uint64_t account, bool keys_only,
                                   uint32_t *one_time_id);
+/* The same without waiting: on_bundles sees the answer. */
+void device_fetch_later(struct device *d, uint64_t account);
+/* last_left is what the relay has then. */
 void device_upload(struct device *d, uint32_t n, bool replace);
+Parley__Wire__Reason device_try_upload(struct device *d, uint32_t n, bool replace);
+/* From now on every upload and registration brings the same one-time keys, ids 1, 2, … */
+void device_keep_prekeys(struct device *d);
 
 #endif
