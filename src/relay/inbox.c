@@ -327,7 +327,8 @@ inbox_ack(struct inbox *inbox, struct lane_row *lane, uint64_t generation, uint6
         return RC_OK;
     for (store_query(&rows, inbox->tx, &relay_part, SQL_ENVELOPE_ACK,
                      ST_ARGS(ST_I(lane->account), ST_I(lane->device), ST_I(lane->lane),
-                             ST_I(lane->acked_seq), ST_I(seq), ST_I(generation)));
+                             ST_I(lane->acked_seq), ST_I(seq), ST_I(generation),
+                             ST_I(inbox->now_ms)));
          rows.has_row; store_next(&rows)) {
         lane->acked++;
         lane->pending--;

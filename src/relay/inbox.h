@@ -100,7 +100,8 @@ bool inbox_has_room(const struct inbox *inbox, const struct account_row *owner,
 /* Append; env->seq is set. RC_DUPLICATE: it is there already (counted on the lane, which is the
  * barrier write of I5). */
 NODISCARD enum rc inbox_put(struct inbox *inbox, struct envelope *env, struct err *err);
-/* Acknowledge up to seq for this registration. */
+/* Acknowledge up to seq for this registration. What has expired by now stays for the sweeper: it
+ * may never have been handed out, and its sender is owed a notice (I9, I15). */
 NODISCARD enum rc inbox_ack(struct inbox *inbox, struct lane_row *lane, uint64_t generation,
                             uint64_t seq, struct err *err);
 

@@ -236,7 +236,7 @@ static const char *const statements[SQL_COUNT] = {
         " AND sender_device = ?5 AND state = 3",
     [SQL_ENVELOPE_ACK] = "UPDATE envelope SET state = 1, body = NULL WHERE account = ?1"
                          " AND device = ?2 AND lane = ?3 AND seq > ?4 AND seq <= ?5"
-                         " AND generation = ?6 AND state = 0 RETURNING size",
+                         " AND expires_ms > ?7 AND generation = ?6 AND state = 0 RETURNING size",
     [SQL_ENVELOPE_PAGE] =
         "SELECT seq, sender, sender_device, message_id, meta, accepted_ms, expires_ms, body"
         " FROM envelope WHERE account = ?1 AND device = ?2 AND lane = ?3 AND seq > ?4"

@@ -194,6 +194,19 @@ rig_sql(struct rig *rig, const char *sql)
 }
 
 void
+rig_exec(struct rig *rig, const char *sql)
+{
+    sqlite3 *db;
+    char path[96];
+
+    snprintf(path, sizeof(path), "%s/relay.db", rig->dir);
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    sqlite3_busy_timeout(db, 5000);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+void
 rig_code(struct rig *rig, uint64_t number, char out[8])
 {
     char path[96], want[32];

@@ -49,6 +49,8 @@ void rig_pass_ms(struct rig *rig, unsigned ms);
 /* The first column of the first row of a query on the relay's database, from outside: what is there
  * has been committed. */
 int64_t rig_sql(struct rig *rig, const char *sql);
+/* Change it from outside, as another node would. */
+void rig_exec(struct rig *rig, const char *sql);
 /* The last code in the outbox for this number, or "". */
 void rig_code(struct rig *rig, uint64_t number, char out[8]);
 
