@@ -90,15 +90,16 @@ make_folders(struct up_plan *plan, struct err *err)
 
 /* ---- TLS ---- */
 
+/* A program's key lies in its own folder, which becomes its user's when it gives up root. */
 static const struct leaf {
-    const char *name; /* file: etc/NAME.pem, etc/NAME.key */
+    const char *name; /* files NAME.pem, NAME.key */
     const char *common_name;
     bool is_server, is_client;
 } leaves[] = {
-    {"cloud",      "parley-cloud",      true,  true},
-    {"manager",    "parley-manager",    true,  true},
-    {"cli",        "parley-cli",        false, true},
-    {"supervisor", "parley-supervisor", false, true},
+    {"cloud/tls",      "parley-cloud",      true,  true},
+    {"manager/tls",    "parley-manager",    true,  true},
+    {"etc/cli",        "parley-cli",        false, true},
+    {"etc/supervisor", "parley-supervisor", false, true},
 };
 
 static enum rc
@@ -149,8 +150,8 @@ make_leaf(struct up_plan *plan, const struct leaf *leaf, const struct buf *ca_ce
     struct buf cert, key;
     enum rc rc;
 
-    snprintf(pem_name, sizeof pem_name, "etc/%s.pem", leaf->name);
-    snprintf(key_name, sizeof key_name, "etc/%s.key", leaf->name);
+    snprintf(pem_name, sizeof pem_name, "%s.pem", leaf->name);
+    snprintf(key_name, sizeof key_name, "%s.key", leaf->name);
     if (!names_changed && exists(plan, key_name) && is_leaf_good(plan, pem_name))
         return RC_OK;
     for (size_t i = 0; i + 1 < ARRAY_LEN(names); i++)
@@ -387,8 +388,8 @@ static void
 put_tls(struct buf *out, const struct up_plan *plan, const char *leaf)
 {
     put_setting(out, "ca_file", "%s/ca.pem", plan->dir);
-    put_setting(out, "cert_file", "%s/etc/%s.pem", plan->dir, leaf);
-    put_setting(out, "key_file", "%s/etc/%s.key", plan->dir, leaf);
+    put_setting(out, "cert_file", "%s/%s.pem", plan->dir, leaf);
+    put_setting(out, "key_file", "%s/%s.key", plan->dir, leaf);
 }
 
 static void
@@ -406,7 +407,7 @@ conf_manager(struct buf *out, const struct up_plan *plan)
 {
     put_common(out, plan, "manager");
     put_setting(out, "listen", "127.0.0.1:%u", plan->base_port + UP_PORT_MANAGER);
-    put_tls(out, plan, "manager");
+    put_tls(out, plan, "manager/tls");
     if (plan->seed != NULL)
         put_setting(out, "seed", "%s", plan->seed);
 }
@@ -418,7 +419,7 @@ conf_cloud(struct buf *out, const struct up_plan *plan)
     put_setting(out, "listen", "%s:%u", plan->listen, plan->base_port + UP_PORT_HTTPS);
     put_setting(out, "http_listen", "127.0.0.1:%u", plan->base_port + UP_PORT_HTTP);
     put_setting(out, "internal_listen", "127.0.0.1:%u", plan->base_port + UP_PORT_CLOUD_INTERNAL);
-    put_tls(out, plan, "cloud");
+    put_tls(out, plan, "cloud/tls");
     put_setting(out, "manager", "127.0.0.1:%u", plan->base_port + UP_PORT_MANAGER);
     put_setting(out, "relay", "127.0.0.1:%u", plan->base_port + UP_PORT_RELAY);
     put_key(out, "relay_key", plan->relay_root);
