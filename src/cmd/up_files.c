@@ -29,7 +29,10 @@
 char *
 up_path(char *out, const struct up_plan *plan, const char *name)
 {
-    snprintf(out, UP_PATH_MAX, "%s/%s", plan->dir, name);
+    int n = snprintf(out, UP_PATH_MAX, "%s/%s", plan->dir, name);
+
+    if (n < 0 || n >= (int)UP_PATH_MAX)
+        out[0] = '\0'; /* opens nothing; plan_dir() keeps the folder's path short enough */
     return out;
 }
 
