@@ -231,13 +231,16 @@ static const struct admin_row admin_rows[] = {
 static enum rc
 plan_dir(struct up_plan *plan, const char *given, struct err *err)
 {
-    char wanted[UP_PATH_MAX];
+    char wanted[UP_PATH_MAX], *real = NULL;
     enum rc rc = data_dir_resolve(wanted, sizeof wanted, given, err);
 
     if (rc == RC_OK)
         rc = dir_make(wanted, 0711, err);
-    if (rc == RC_OK && realpath(wanted, plan->dir) == NULL)
+    if (rc == RC_OK && (real = realpath(wanted, NULL)) == NULL)
         rc = err_errno(err, RC_IO, "up.dir", errno, wanted);
+    if (rc == RC_OK)
+        snprintf(plan->dir, sizeof plan->dir, "%s", real);
+    free(real);
     if (rc == RC_OK && strlen(plan->dir) > UP_PATH_MAX - 128)
         rc = err_set(err, RC_INVAL, "up.dir", "the path of the data folder is too long");
     return rc;
