@@ -106,11 +106,69 @@ struct look {
     struct endpoint *ep;
     uint64_t peer;
     bool is_found;
+    uint32_t device;
     uint8_t key[33];
-    uint32_t hosting;
-    void (*fn)(void *ctx, const uint8_t *key, uint32_t hosting);
+    enum endpoint_hosting hosting;
+    void (*fn)(void *ctx, const uint8_t *key, enum endpoint_hosting hosting);
     void *ctx;
 };
+
+static void
+look_end(struct look *look)
+{
+    struct endpoint *ep = look->ep;
+
+    look->fn(look->ctx, look->is_found ? look->key : NULL, look->hosting);
+    free(look);
+    endpoint_release(ep);
+}
+
+static enum rc
+hosting_run(struct store_job *job, struct store_tx *tx, struct err *err)
+{
+    struct look *look = (struct look *)job;
+    uint8_t key[ENDPOINT_PEER_KEY_SIZE];
+
+    endpoint_peer_key(look->ep, look->peer, key);
+    return store_run(tx, &endpoint_part, SQL_DEVICE_HOSTING, NULL, err,
+                     ST_ARGS(ST_I(look->ep->account), ST_B(bytes_of(key, sizeof key)),
+                             ST_I(look->device), ST_I(look->hosting)));
+}
+
+static void
+hosting_done(struct store_job *job, enum rc rc UNUSED, const struct err *err UNUSED)
+{
+    look_end((struct look *)job);
+}
+
+/* What the relay tells of a device counts only for the key that we know, if we know one. */
+static void
+on_identity(void *ctx, enum rc rc, const Parley__Wire__Frame *reply)
+{
+    struct look *look = ctx;
+    const Parley__Wire__Bundle *bundle = NULL;
+    bool was_known = look->is_found;
+
+    if (rc == RC_OK && reply->body_case == PARLEY__WIRE__FRAME__BODY_BUNDLES &&
+        reply->bundles->n_bundles > 0)
+        bundle = reply->bundles->bundles[0];
+    if (bundle == NULL || bundle->identity_key.len != sizeof look->key ||
+        (was_known && memcmp(bundle->identity_key.data, look->key, sizeof look->key) != 0)) {
+        look_end(look);
+        return;
+    }
+    memcpy(look->key, bundle->identity_key.data, sizeof look->key);
+    look->device = bundle->device;
+    look->hosting = bundle_hosting(look->ep, look->peer, reply->bundles, bundle);
+    look->is_found = true;
+    if (!was_known) {
+        look_end(look);
+        return;
+    }
+    look->job =
+        (struct store_job){.run = hosting_run, .done = hosting_done, .loop = look->ep->host->loop};
+    store_submit(look->ep->host->store, &look->job);
+}
 
 static enum rc
 look_run(struct store_job *job, struct store_tx *tx, struct err *err UNUSED)
@@ -125,7 +183,7 @@ look_run(struct store_job *job, struct store_tx *tx, struct err *err UNUSED)
                 ST_ARGS(ST_I(look->ep->account), ST_B(bytes_of(key, sizeof key))));
     if (rows.has_row && store_col_bytes(&rows, 2).len == sizeof look->key) {
         memcpy(look->key, store_col_bytes(&rows, 2).ptr, sizeof look->key);
-        look->hosting = (uint32_t)store_col_int(&rows, 6);
+        look->hosting = (enum endpoint_hosting)store_col_int(&rows, 6);
         look->is_found = true;
     }
     store_rows_end(&rows);
@@ -136,24 +194,33 @@ static void
 look_done(struct store_job *job, enum rc rc, const struct err *err UNUSED)
 {
     struct look *look = (struct look *)job;
-    struct endpoint *ep = look->ep;
+    Parley__Wire__Frame frame = PARLEY__WIRE__FRAME__INIT;
+    Parley__Wire__BundleFetch ask = PARLEY__WIRE__BUNDLE_FETCH__INIT;
 
-    look->fn(look->ctx, rc == RC_OK && look->is_found ? look->key : NULL, look->hosting);
-    free(look);
-    endpoint_release(ep);
+    look->is_found = look->is_found && rc == RC_OK;
+    ask.account = look->peer;
+    ask.keys_only = true;
+    frame.body_case = PARLEY__WIRE__FRAME__BODY_BUNDLE_FETCH;
+    frame.bundle_fetch = &ask;
+    if ((look->is_found && look->hosting != ENDPOINT_HOSTING_UNKNOWN) || !look->ep->is_up ||
+        link_request(look->ep->link, &frame, WIRE_REQUEST_TIMEOUT_MS, on_identity, look, NULL) !=
+            RC_OK)
+        look_end(look);
 }
 
 void
 endpoint_peer_identity(struct endpoint *ep, uint64_t peer,
-                       void (*fn)(void *ctx, const uint8_t *key, uint32_t hosting), void *ctx)
+                       void (*fn)(void *ctx, const uint8_t *key, enum endpoint_hosting hosting),
+                       void *ctx)
 {
     struct look *look = calloc(1, sizeof *look);
 
     if (look == NULL) {
-        fn(ctx, NULL, 0);
+        fn(ctx, NULL, ENDPOINT_HOSTING_UNKNOWN);
         return;
     }
-    *look = (struct look){.ep = ep, .peer = peer, .fn = fn, .ctx = ctx};
+    *look = (struct look){
+        .ep = ep, .peer = peer, .hosting = ENDPOINT_HOSTING_UNKNOWN, .fn = fn, .ctx = ctx};
     look->job = (struct store_job){.run = look_run, .done = look_done, .loop = ep->host->loop};
     endpoint_hold(ep);
     store_read(ep->host->store, &look->job);

@@ -90,7 +90,7 @@ on_login(void *ctx, Parley__Wire__Login *login)
 {
     struct endpoint *ep = ctx;
 
-    if (ep->state == SELF_NONE)
+    if (ep->state == SELF_NONE || ep->is_enrolling)
         return false;
     ep->login_counter = __atomic_load_n(&ep->tx_counter, __ATOMIC_RELAXED);
     ep->address = (Parley__Wire__Address)PARLEY__WIRE__ADDRESS__INIT;
@@ -125,6 +125,7 @@ static void
 go_up(struct endpoint *ep, uint32_t one_time_left)
 {
     ep->is_up = true;
+    ep->is_refused = false;
     flow_up(ep);
     if (clock_unix_ms(ep->host->clock) - ep->signed_created_ms > ep->policy->signed_rotate_ms)
         keys_rotate_if_old(ep);
@@ -282,6 +283,7 @@ on_link_refused(void *ctx, struct link *link UNUSED, Parley__Wire__CloseReason c
                     ? PARLEY__WIRE__CLOSE_REASON__UNREGISTERED
                     : PARLEY__WIRE__CLOSE_REASON__CLOSE_FENCED;
     ep->is_up = false;
+    ep->is_refused = close == PARLEY__WIRE__CLOSE_REASON__UNREGISTERED;
     flow_down(ep);
     tell_state(ep, close);
 }
@@ -340,7 +342,10 @@ on_tick(struct loop_timer *timer)
     struct endpoint *ep = (struct endpoint *)((char *)timer - offsetof(struct endpoint, tick));
 
     registration_abandon(ep, false);
-    if (ep->is_closing || ep->is_offline)
+    if (ep->is_closing)
+        return;
+    registration_lapse(ep);
+    if (ep->is_offline)
         return;
     if (ep->must_retry && ep->is_up) {
         flow_up(ep);
@@ -379,6 +384,8 @@ self_load(void *ctx, struct store_tx *tx, struct err *err)
             memcpy(ep->server_key, store_col_bytes(&rows, 9).ptr, sizeof ep->server_key);
             ep->server_key_until_s = store_col_int(&rows, 10);
         }
+        if (ep->state == SELF_NONE) /* unregistered: the keys are gone */
+            goto end;
         rc = row_open(ep, &secret, "end_self", "secret", &key, 0, store_col_bytes(&rows, 8), err);
         if (rc == RC_OK && secret.len != sizeof *ep->secret)
             rc = err_set(err, RC_IO, "endpoint.open", "identity of %zu bytes", secret.len);
@@ -387,6 +394,7 @@ self_load(void *ctx, struct store_tx *tx, struct err *err)
         if (rc == RC_OK)
             memcpy(ep->secret, secret.ptr, sizeof *ep->secret);
     }
+end:
     store_rows_end(&rows);
     buf_wipe(&secret);
     if (rc != RC_OK || rows.rc != RC_OK)
@@ -398,7 +406,7 @@ self_load(void *ctx, struct store_tx *tx, struct err *err)
     return rows.rc;
 }
 
-static enum rc
+enum rc
 link_start(struct endpoint *ep, struct err *err)
 {
     const struct endpoint_host *host = ep->host;

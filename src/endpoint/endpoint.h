@@ -36,6 +36,14 @@ extern const struct store_part endpoint_part;
 #define ENDPOINT_UNANSWERED_MAX 1000u /* on one sending chain; more wait */
 #define ENDPOINT_PEER_KEY_SIZE 16u    /* HMAC of a peer's number under the account's key */
 
+/* Who runs a device: the weaker of its own statement and of its number's certificate. */
+enum endpoint_hosting {
+    ENDPOINT_PERSON = 0,
+    ENDPOINT_HOSTED = 1,      /* by a provider */
+    ENDPOINT_SELF_HOSTED = 2, /* by the business itself */
+    ENDPOINT_HOSTING_UNKNOWN = 255
+};
+
 /* What the endpoints of one program share. All borrowed for the endpoints' life. */
 struct endpoint_host {
     struct loop *loop;
@@ -49,6 +57,8 @@ struct endpoint_host {
     const char *relay_host;
     uint16_t relay_port;
     uint8_t relay_root[32];
+    bool has_authority;      /* people: number certificates are looked at */
+    uint8_t authority[32];   /* Ed25519 of the platform's authority */
     const char *client_name; /* "parley-cloud/0.1" */
 };
 
@@ -153,6 +163,12 @@ void endpoint_offline(struct endpoint *ep);
 void endpoint_online(struct endpoint *ep);
 
 /* ---- registration: each calls fn once, later; text is for people ---- */
+
+/* Speak to the relay as a newcomer, under a fresh transport key, so that an account that is
+ * registered (here, or no longer) can register anew. What is not finished within ENDPOINT_ENROL_MS
+ * is given up and the old registration is used again. */
+#define ENDPOINT_ENROL_MS 600000
+NODISCARD enum rc endpoint_enrol(struct endpoint *ep, struct err *err);
 typedef void endpoint_reply_fn(void *ctx, enum rc rc, Parley__Wire__Reason reason,
                                const char *text);
 void endpoint_request_code(struct endpoint *ep, const char *method, const char *language,
@@ -160,6 +176,7 @@ void endpoint_request_code(struct endpoint *ep, const char *method, const char *
 void endpoint_verify_code(struct endpoint *ep, const char *code, endpoint_reply_fn *fn, void *ctx);
 /* A fresh identity and prekeys are made, committed, then sent (settling every open session). */
 void endpoint_register(struct endpoint *ep, const char *pin, endpoint_reply_fn *fn, void *ctx);
+/* The relay forgets the device; then its keys and sessions are deleted here. */
 void endpoint_unregister(struct endpoint *ep, endpoint_reply_fn *fn, void *ctx);
 
 /* ---- sending ---- */
@@ -202,11 +219,12 @@ void endpoint_peer_key(const struct endpoint *ep, uint64_t peer,
  * no session exists. On the loop. */
 void endpoint_send_typing(struct endpoint *ep, uint64_t to, bool is_typing);
 
-/* The peer's identity key as known here (33 bytes), for `verify`. fn once, later; key NULL if
- * unknown. hosting as stated by the device under its own signature (0 person, 1 hosted, 2
- * self-hosted). */
+/* The peer's identity key (33 bytes) as known here, or else as the relay tells it, for `verify`. fn
+ * once, later; key NULL if unknown. */
 void endpoint_peer_identity(struct endpoint *ep, uint64_t peer,
-                            void (*fn)(void *ctx, const uint8_t *key, uint32_t hosting), void *ctx);
+                            void (*fn)(void *ctx, const uint8_t *key,
+                                       enum endpoint_hosting hosting),
+                            void *ctx);
 /* Tell the relay of a block (quality signal only). */
 void endpoint_block_signal(struct endpoint *ep, uint64_t peer, bool is_blocked);
 

@@ -124,6 +124,9 @@ struct endpoint {
     struct link *link;
     bool is_up, is_closing, is_offline;
     bool must_retry; /* a job failed: come back with the next tick */
+    bool is_refused; /* the relay does not know this registration (any more) */
+    bool is_enrolling;
+    int64_t enrol_until_ms; /* monotonic */
     uint8_t server_key[32];
     int64_t server_key_until_s; /* 0: none */
     struct buf certificate_buf;
@@ -196,6 +199,10 @@ NODISCARD enum rc peer_load(struct endpoint *ep, struct store_tx *tx, const uint
 void peer_wipe(struct peer_devices *devices);
 NODISCARD enum rc peer_apply_bundles(struct endpoint *ep, struct store_tx *tx,
                                      const struct bundles_item *item, struct err *err);
+/* Who runs this device, as far as it can be believed. */
+enum endpoint_hosting bundle_hosting(const struct endpoint *ep, uint64_t peer,
+                                     const Parley__Wire__Bundles *bundles,
+                                     const Parley__Wire__Bundle *bundle);
 
 /* sealing.c (T2) */
 NODISCARD enum rc seal_for_devices(struct endpoint *ep, struct store_tx *tx,
@@ -241,8 +248,13 @@ struct keys_source { /* ctx of the two above */
 void keys_refill(struct endpoint *ep, uint32_t one_time_left);
 void keys_rotate_if_old(struct endpoint *ep);
 
+/* endpoint.c: (re)open the link under ep->noise */
+NODISCARD enum rc link_start(struct endpoint *ep, struct err *err);
+
 /* registration.c: the channel is open, or `now` is past their time */
 void registration_flush(struct endpoint *ep);
 void registration_abandon(struct endpoint *ep, bool all);
+/* The enrolment took too long: the old registration again. */
+void registration_lapse(struct endpoint *ep);
 
 #endif

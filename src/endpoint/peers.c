@@ -3,6 +3,7 @@
  *
  * A device row holds the public identity, the registration id and the sealed session record. A
  * device that left the list keeps its row (its old messages still decrypt) but gets no new ones. */
+#include "crypto/cert.h"
 #include "endpoint/internal.h"
 
 static enum rc
@@ -72,19 +73,18 @@ peer_wipe(struct peer_devices *devices)
     devices->n = 0;
 }
 
-/* The device's own statement, under its own key: hosted, self-hosted or a person's. 0 if absent or
- * not to be believed. */
-static uint32_t
+/* The device's own statement, under its own key. Unknown if absent or not to be believed. */
+static enum endpoint_hosting
 stated_hosting(uint64_t peer, const Parley__Wire__Bundle *bundle)
 {
     static const char label[] = "PLY-device";
     const Parley__Wire__DeviceStatement *s = bundle->statement;
     Parley__Wire__DeviceDetails *details;
     struct buf signed_bytes;
-    uint32_t hosting = 0;
+    enum endpoint_hosting hosting = ENDPOINT_HOSTING_UNKNOWN;
 
     if (s == NULL || s->signature.len != SIGNATURE_SIZE || bundle->identity_key.len != 33)
-        return 0;
+        return hosting;
     buf_init(&signed_bytes, 4096);
     buf_put_str(&signed_bytes, label);
     buf_put(&signed_bytes, wire_bytes(s->details));
@@ -92,12 +92,35 @@ stated_hosting(uint64_t peer, const Parley__Wire__Bundle *bundle)
     if (details != NULL && !buf_failed(&signed_bytes) && details->account == peer &&
         details->device == bundle->device &&
         curve_verify(s->signature.data, bundle->identity_key.data + 1, buf_bytes(&signed_bytes)) ==
-            RC_OK)
-        hosting = details->hosting;
+            RC_OK &&
+        details->hosting <= ENDPOINT_SELF_HOSTED)
+        hosting = (enum endpoint_hosting)details->hosting;
     if (details != NULL)
         parley__wire__device_details__free_unpacked(details, NULL);
     buf_free(&signed_bytes);
     return hosting;
+}
+
+enum endpoint_hosting
+bundle_hosting(const struct endpoint *ep, uint64_t peer, const Parley__Wire__Bundles *bundles,
+               const Parley__Wire__Bundle *bundle)
+{
+    enum endpoint_hosting stated = stated_hosting(peer, bundle);
+    struct bytes signed_cert = wire_bytes(bundles->number_certificate);
+    struct number_cert cert;
+
+    if (signed_cert.len == 0 && (stated != ENDPOINT_SELF_HOSTED || !ep->host->has_authority))
+        return stated;
+    /* A business. "Run by the business itself" takes both to say so. */
+    if (stated != ENDPOINT_SELF_HOSTED)
+        return ENDPOINT_HOSTED;
+    if (!ep->host->has_authority)
+        return stated;
+    if (number_cert_read(&cert, signed_cert, ep->host->authority,
+                         clock_wall_ms(ep->host->clock) / 1000, NULL) != RC_OK ||
+        cert.number != peer || cert.hosting != CERT_SELF_HOSTED)
+        return ENDPOINT_HOSTED;
+    return stated;
 }
 
 static enum rc
@@ -164,7 +187,7 @@ known_load(struct endpoint *ep, struct store_tx *tx, const uint8_t key[16], uint
  * installed anew (another registration id or identity), never merely because a bundle came. */
 static enum rc
 apply_one(struct endpoint *ep, struct store_tx *tx, uint64_t peer, const uint8_t key[16],
-          const Parley__Wire__Bundle *bundle, struct err *err)
+          const Parley__Wire__Bundles *bundles, const Parley__Wire__Bundle *bundle, struct err *err)
 {
     struct known_device known;
     struct session_bundle sb;
@@ -182,17 +205,19 @@ apply_one(struct endpoint *ep, struct store_tx *tx, uint64_t peer, const uint8_t
     same_identity = known.is_known && memcmp(known.identity, sb.identity, 33) == 0;
     is_fresh = known.has_session && !known.is_stale && same_identity &&
                known.registration_id == sb.registration_id;
+    if (is_fresh) {
+        rc = store_run(tx, &endpoint_part, SQL_DEVICE_RELIST, NULL, err,
+                       ST_ARGS(ST_I(ep->account), ST_B(bytes_of(key, 16)), ST_I(bundle->device),
+                               ST_I(bundle_hosting(ep, peer, bundles, bundle))));
+        goto out;
+    }
+    struct bytes old = same_identity ? buf_bytes(&known.record) : bytes_of(NULL, 0);
+    rc = session_start(ep->host->engine, &record, &ep->secret->identity, old, &sb, err);
+    if (rc != RC_OK)
+        goto out;
     if (known.is_known && !same_identity && ep->ops->on_identity_changed != NULL) {
         rc = ep->ops->on_identity_changed(ep->ctx, tx, peer, known.identity, sb.identity, now_ms,
                                           err);
-        if (rc != RC_OK)
-            goto out;
-    }
-    if (is_fresh) {
-        buf_put(&record, buf_bytes(&known.record));
-    } else {
-        struct bytes old = same_identity ? buf_bytes(&known.record) : bytes_of(NULL, 0);
-        rc = session_start(ep->host->engine, &record, &ep->secret->identity, old, &sb, err);
         if (rc != RC_OK)
             goto out;
     }
@@ -204,7 +229,7 @@ apply_one(struct endpoint *ep, struct store_tx *tx, uint64_t peer, const uint8_t
     rc = store_run(tx, &endpoint_part, SQL_DEVICE_PUT, NULL, err,
                    ST_ARGS(ST_I(ep->account), ST_B(bytes_of(key, 16)), ST_I(bundle->device),
                            ST_I(1), ST_I(sb.registration_id), ST_B(bytes_of(sb.identity, 33)),
-                           ST_I(stated_hosting(peer, bundle)), ST_I(known.version + 1),
+                           ST_I(bundle_hosting(ep, peer, bundles, bundle)), ST_I(known.version + 1),
                            ST_B(buf_bytes(&sealed)), ST_I(now_ms)));
 out:
     buf_wipe(&known.record);
@@ -224,7 +249,7 @@ peer_apply_bundles(struct endpoint *ep, struct store_tx *tx, const struct bundle
     rc = store_run(tx, &endpoint_part, SQL_DEVICE_UNLIST, NULL, err,
                    ST_ARGS(ST_I(ep->account), ST_B(bytes_of(key, 16))));
     for (size_t i = 0; rc == RC_OK && i < item->bundles->n_bundles && i < DEVICES_MAX; i++) {
-        rc = apply_one(ep, tx, item->peer, key, item->bundles->bundles[i], err);
+        rc = apply_one(ep, tx, item->peer, key, item->bundles, item->bundles->bundles[i], err);
         if (rc == RC_AUTH || rc == RC_MALFORMED) {
             /* A device that cannot prove its keys gets nothing; the others do. */
             log_event(ep->host->log, LOG_WARN, "endpoint.bundle_refused",

@@ -60,18 +60,20 @@ decrypt(struct endpoint *ep, struct store_tx *tx, struct reception *r, struct er
                          wire_bytes(r->deliver->body), expected, &source, err);
     if (rc != RC_UNTRUSTED)
         return rc;
-    /* Installed anew: accept the new key, say so, start from an empty record (trust on first use).
-     */
-    if (ep->ops->on_identity_changed != NULL) {
-        rc = ep->ops->on_identity_changed(ep->ctx, tx, r->peer, r->known_identity,
-                                          r->opened.peer_identity, r->now_ms, err);
-        if (rc != RC_OK)
-            return rc;
-    }
+    /* Installed anew: start from an empty record, accept the new key (trust on first use) and say
+     * so; but only once the message has proved it (I27). */
+    rc = session_decrypt(ep->host->engine, &r->plain, &r->record_out, &r->opened,
+                         &ep->secret->identity, bytes_of(NULL, 0), type,
+                         wire_bytes(r->deliver->body), NULL, &source, err);
+    if (rc != RC_OK)
+        return rc;
     r->registration_id = 0;
-    return session_decrypt(ep->host->engine, &r->plain, &r->record_out, &r->opened,
-                           &ep->secret->identity, bytes_of(NULL, 0), type,
-                           wire_bytes(r->deliver->body), NULL, &source, err);
+    r->unanswered = 0;
+    r->hosting = ENDPOINT_HOSTING_UNKNOWN;
+    if (ep->ops->on_identity_changed == NULL)
+        return RC_OK;
+    return ep->ops->on_identity_changed(ep->ctx, tx, r->peer, r->known_identity,
+                                        r->opened.peer_identity, r->now_ms, err);
 }
 
 /* Was what travelled in clear what the sender sealed? */
@@ -91,6 +93,8 @@ static enum rc
 session_store(struct endpoint *ep, struct store_tx *tx, struct reception *r, struct err *err)
 {
     struct row_key row = row_key_peer(ep->account, r->key, r->device);
+    /* A session that may not send any more stays so until there is a new one (I28). */
+    uint32_t unanswered = r->unanswered >= UNANSWERED_STALE ? r->unanswered : 0;
     struct session_description about;
     struct buf sealed;
     enum rc rc;
@@ -103,7 +107,7 @@ session_store(struct endpoint *ep, struct store_tx *tx, struct reception *r, str
     if (r->is_known_device && r->registration_id != 0 && !r->opened.is_new_session) {
         rc = store_run(tx, &endpoint_part, SQL_DEVICE_SESSION, NULL, err,
                        ST_ARGS(ST_I(ep->account), ST_B(bytes_of(r->key, 16)), ST_I(r->device),
-                               ST_I(r->version), ST_B(buf_bytes(&sealed)), ST_I(0),
+                               ST_I(r->version), ST_B(buf_bytes(&sealed)), ST_I(unanswered),
                                ST_I(r->now_ms)));
         goto out;
     }
@@ -169,7 +173,8 @@ after_decrypt(struct work *work, struct store_tx *tx, struct reception *r, struc
         if (rc != RC_OK)
             return rc;
     }
-    if (r->unanswered >= ENDPOINT_UNANSWERED_MAX) { /* the chain is answered: the rest may go */
+    /* the chain is answered: the rest may go */
+    if (r->unanswered >= ENDPOINT_UNANSWERED_MAX && r->unanswered < UNANSWERED_STALE) {
         rc = seal_waiting(ep, tx, r->peer, work->out, err);
         if (rc != RC_OK)
             return rc;
@@ -219,9 +224,10 @@ ask_again(struct work *work, struct store_tx *tx, struct reception *r, struct er
     store_rows_end(&rows);
     if (r->deliver->class_ != PARLEY__WIRE__CLASS__MESSAGE || attempts > RESENDS_MAX)
         return RC_OK;
-    /* The session is of no use any more: the request goes out under a new one. */
-    rc = store_run(tx, &endpoint_part, SQL_DEVICE_FORGET_SESSIONS, NULL, err,
-                   ST_ARGS(ST_I(ep->account), ST_B(bytes_of(r->key, 16))));
+    /* The request goes out under a new session. The record stays as it is (I27): what else is on
+     * its way was sealed for it. */
+    rc = store_run(tx, &endpoint_part, SQL_DEVICE_STALE, NULL, err,
+                   ST_ARGS(ST_I(ep->account), ST_B(bytes_of(r->key, 16)), ST_I(UNANSWERED_STALE)));
     if (rc != RC_OK)
         return rc;
     message_id_make(message.message_id, r->now_ms, ep->host->rng);
@@ -266,7 +272,9 @@ receive_one(struct work *work, struct store_tx *tx, const Parley__Wire__Deliver 
             struct err *err)
 {
     struct endpoint *ep = work->ep;
-    struct reception r = {.deliver = deliver, .now_ms = clock_unix_ms(ep->host->clock)};
+    struct reception r = {.deliver = deliver,
+                          .now_ms = clock_unix_ms(ep->host->clock),
+                          .hosting = ENDPOINT_HOSTING_UNKNOWN};
     uint64_t is_new = 0;
     enum rc rc;
 

@@ -96,6 +96,8 @@ ask_send(struct endpoint *ep, Parley__Wire__Frame *frame, ask_reply_fn *on_reply
     endpoint_hold(ep);
     if (!is_channel_open(ep)) {
         ask_park(ask, frame, on_reply);
+        if (link_state(ep->link) == LINK_DOWN && !ep->is_offline)
+            link_retry(ep->link); /* somebody waits: not at the end of a long pause */
         return;
     }
     rc = link_request(ep->link, frame, WIRE_REQUEST_TIMEOUT_MS, on_reply, ask, NULL);
@@ -151,6 +153,53 @@ registration_abandon(struct endpoint *ep, bool all)
         ask_fail(p->ask, RC_TIMEOUT);
         pending_end(p);
     }
+}
+
+/* ---- registering anew ---- */
+
+/* A link of another key. Requests in flight end first. */
+static enum rc
+link_renew(struct endpoint *ep, struct err *err)
+{
+    bool was_up = ep->is_up;
+
+    ep->is_up = false;
+    link_free(&ep->link);
+    if (was_up)
+        flow_down(ep);
+    return link_start(ep, err);
+}
+
+enum rc
+endpoint_enrol(struct endpoint *ep, struct err *err)
+{
+    if (ep->is_closing)
+        return err_set(err, RC_CLOSED, "endpoint.enrol", "closing");
+    ep->enrol_until_ms = clock_mono_ms(ep->host->clock) + ENDPOINT_ENROL_MS;
+    if (ep->is_enrolling)
+        return RC_OK;
+    ep->is_enrolling = true;
+    ep->is_offline = false;
+    x25519_keypair(ep->noise.priv, ep->noise.pub, ep->host->rng);
+    return link_renew(ep, err);
+}
+
+void
+registration_lapse(struct endpoint *ep)
+{
+    struct err err = {0};
+
+    if (!ep->is_enrolling || clock_mono_ms(ep->host->clock) < ep->enrol_until_ms)
+        return;
+    ep->is_enrolling = false;
+    ep->ticket_len = 0;
+    if (ep->secret != NULL)
+        ep->noise = ep->secret->noise;
+    if (link_renew(ep, &err) != RC_OK)
+        log_event(ep->host->log, LOG_ERROR, "endpoint.link_failed", LOG_NUM("account", ep->account),
+                  LOG_RC(&err));
+    else if (ep->state == SELF_NONE || ep->is_refused)
+        link_offline(ep->link);
 }
 
 static void
@@ -327,6 +376,8 @@ enrolment_marked(struct store_job *job, enum rc rc, const struct err *err)
     ep->next_prekey = keys_next_id(e->first_prekey, e->n_one_time);
     ep->next_signed = keys_next_id(e->first_signed, 1);
     ep->ticket_len = 0;
+    ep->is_enrolling = false;
+    ep->is_refused = false;
     enrolment_end(e, RC_OK, PARLEY__WIRE__REASON__REASON_UNSPECIFIED, "");
     if (!ep->is_closing && !ep->is_offline)
         link_retry(ep->link); /* come back and log in */
@@ -505,11 +556,54 @@ endpoint_register(struct endpoint *ep, const char *pin, endpoint_reply_fn *fn, v
     store_submit(ep->host->store, &e->job);
 }
 
+/* ---- leaving ---- */
+
+struct leaving {
+    struct store_job job;
+    struct ask *ask;
+};
+
+static enum rc
+leaving_run(struct store_job *job, struct store_tx *tx, struct err *err)
+{
+    struct endpoint *ep = ((struct leaving *)job)->ask->ep;
+    enum rc rc = clear_account(ep, tx, err);
+
+    if (rc == RC_OK)
+        rc = store_run(tx, &endpoint_part, SQL_SELF_UNREGISTERED, NULL, err,
+                       ST_ARGS(ST_I(ep->account)));
+    return rc;
+}
+
+static void
+leaving_done(struct store_job *job, enum rc rc, const struct err *err)
+{
+    struct ask *ask = ((struct leaving *)job)->ask;
+
+    ask->ep->state = SELF_NONE;
+    ask->ep->is_up = false;
+    if (!ask->ep->is_closing)
+        link_offline(ask->ep->link);
+    free(job);
+    ask_end(ask, rc, PARLEY__WIRE__REASON__REASON_UNSPECIFIED, rc == RC_OK ? "" : err->text);
+}
+
 static void
 on_unregistered(void *ctx, enum rc rc, const Parley__Wire__Frame *reply)
 {
-    if (is_wanted(ctx, rc, reply, PARLEY__WIRE__FRAME__BODY_DONE))
-        ask_end(ctx, RC_OK, PARLEY__WIRE__REASON__REASON_UNSPECIFIED, "");
+    struct ask *ask = ctx;
+    struct leaving *leaving;
+
+    if (!is_wanted(ask, rc, reply, PARLEY__WIRE__FRAME__BODY_DONE))
+        return;
+    if ((leaving = calloc(1, sizeof *leaving)) == NULL) {
+        ask_end(ask, RC_NOMEM, PARLEY__WIRE__REASON__UNAVAILABLE, "out of memory");
+        return;
+    }
+    leaving->ask = ask;
+    leaving->job =
+        (struct store_job){.run = leaving_run, .done = leaving_done, .loop = ask->ep->host->loop};
+    store_submit(ask->ep->host->store, &leaving->job);
 }
 
 void

@@ -5,11 +5,15 @@
  * once: a repeated answer finds the row already moved and does nothing. */
 #include "endpoint/internal.h"
 
+#define SENT_LINGER_MS (24ll * 3600 * 1000) /* past its expiry the relay has this long to say so   \
+                                             */
+
 struct out_row {
     bool exists;
     uint64_t ord;
     uint8_t shown_id[16], message_id[16], peer_key[16];
     uint32_t class, resends;
+    int64_t expires_ms;
     enum endpoint_out_state state;
     struct buf payload; /* opened on demand */
 };
@@ -39,6 +43,7 @@ row_load(struct endpoint *ep, struct store_tx *tx, uint64_t ord, bool with_paylo
         row->class = (uint32_t)store_col_int(&rows, 3);
         row->state = (enum endpoint_out_state)store_col_int(&rows, 4);
         row->resends = (uint32_t)store_col_int(&rows, 7);
+        row->expires_ms = store_col_int(&rows, 8);
         if (with_payload) {
             struct row_key key = row_key_num(ep->account, ord);
 
@@ -280,8 +285,9 @@ row_resend(struct work *work, struct store_tx *tx, struct out_row *row, uint64_t
     rc = row_seal(ep, &sealed, SEAL_DAY, "end_out", "payload", &key, 0, buf_bytes(&plain), err);
     if (rc != RC_OK)
         goto out;
-    rc = store_run(tx, &endpoint_part, SQL_DEVICE_FORGET_SESSIONS, NULL, err,
-                   ST_ARGS(ST_I(ep->account), ST_B(bytes_of(row->peer_key, 16))));
+    rc = store_run(
+        tx, &endpoint_part, SQL_DEVICE_STALE, NULL, err,
+        ST_ARGS(ST_I(ep->account), ST_B(bytes_of(row->peer_key, 16)), ST_I(UNANSWERED_STALE)));
     if (rc != RC_OK)
         goto out;
     rc = store_run(tx, &endpoint_part, SQL_OUT_RESEND, NULL, err,
@@ -347,6 +353,8 @@ expire_due(struct work *work, struct store_tx *tx, struct err *err)
             rc = row_load(ep, tx, due[i], false, &row, err);
             if (rc == RC_OK && row.exists && row.state != OUT_SENT)
                 rc = row_fail(work, tx, &row, PARLEY__WIRE__REASON__EXPIRED, err);
+            else if (rc == RC_OK && row.exists && row.expires_ms < now_ms - SENT_LINGER_MS)
+                rc = row_delete(ep, tx, row.ord, err); /* delivered, and never receipted */
             buf_wipe(&row.payload);
         }
     }

@@ -52,7 +52,8 @@ static const char *const statements[ENDPOINT_STMTS] = {
     [SQL_SELF_COUNTERS] = "UPDATE end_self SET counter = ?2, ord = ?3 WHERE account = ?1",
     [SQL_SELF_SERVER_KEY] =
         "UPDATE end_self SET server_key = ?2, server_key_until_s = ?3 WHERE account = ?1",
-    [SQL_SELF_DELETE] = "DELETE FROM end_self WHERE account = ?1",
+    [SQL_SELF_UNREGISTERED] =
+        "UPDATE end_self SET state = -1, generation = 0, secret = x'' WHERE account = ?1",
     [SQL_SELF_ALL] = "SELECT account FROM end_self ORDER BY account",
     [SQL_SELF_NEXT_PREKEY] =
         "UPDATE end_self SET next_prekey = ?2, next_signed = ?3 WHERE account = ?1",
@@ -91,8 +92,11 @@ static const char *const statements[ENDPOINT_STMTS] = {
         "UPDATE end_device SET version = ?4 + 1, record = ?5, unanswered = ?6, used_ms = ?7"
         " WHERE account = ?1 AND peer = ?2 AND device = ?3 AND version = ?4",
     [SQL_DEVICE_UNLIST] = "UPDATE end_device SET is_listed = 0 WHERE account = ?1 AND peer = ?2",
-    [SQL_DEVICE_FORGET_SESSIONS] = "UPDATE end_device SET record = NULL, version = version + 1"
-                                   " WHERE account = ?1 AND peer = ?2",
+    [SQL_DEVICE_RELIST] = "UPDATE end_device SET is_listed = 1, hosting = ?4"
+                          " WHERE account = ?1 AND peer = ?2 AND device = ?3",
+    [SQL_DEVICE_HOSTING] =
+        "UPDATE end_device SET hosting = ?4 WHERE account = ?1 AND peer = ?2 AND device = ?3",
+    [SQL_DEVICE_STALE] = "UPDATE end_device SET unanswered = ?3 WHERE account = ?1 AND peer = ?2",
     [SQL_DEVICE_ALL_STALE] = "UPDATE end_device SET unanswered = ?2 WHERE account = ?1",
     [SQL_DEVICE_CLEAR] = "DELETE FROM end_device WHERE account = ?1",
     [SQL_OUT_INSERT] =
@@ -114,8 +118,8 @@ static const char *const statements[ENDPOINT_STMTS] = {
                      " WHERE account = ?1 AND ord = ?2 AND state = 1",
     [SQL_OUT_BACK_TO_WAITING] = "UPDATE end_out SET state = 0"
                                 " WHERE account = ?1 AND ord = ?2 AND state IN (1, 2)",
-    [SQL_OUT_GET] = "SELECT shown_id, message_id, peer, class, state, payload, publish, resends"
-                    " FROM end_out WHERE account = ?1 AND ord = ?2",
+    [SQL_OUT_GET] = "SELECT shown_id, message_id, peer, class, state, payload, publish, resends,"
+                    " expires_ms FROM end_out WHERE account = ?1 AND ord = ?2",
     [SQL_OUT_BY_SHOWN] =
         "SELECT ord, message_id, state, resends FROM end_out WHERE account = ?1 AND shown_id = ?2",
     [SQL_OUT_BY_RESEND] = "SELECT ord, message_id, state, resends FROM end_out"
@@ -123,7 +127,8 @@ static const char *const statements[ENDPOINT_STMTS] = {
     [SQL_OUT_RESEND] = "UPDATE end_out SET state = 0, message_id = ?3, publish = NULL,"
                        " resends = resends + 1, payload = ?4 WHERE account = ?1 AND ord = ?2",
     [SQL_OUT_DELETE] = "DELETE FROM end_out WHERE account = ?1 AND ord = ?2",
-    [SQL_OUT_FORGET] = "DELETE FROM end_out WHERE account = ?1 AND shown_id = ?2 AND state = 2",
+    /* also where the relay's answer is still on its way: a receipt proves more than that */
+    [SQL_OUT_FORGET] = "DELETE FROM end_out WHERE account = ?1 AND shown_id = ?2 AND state > 0",
     [SQL_OUT_UNPUBLISHED] =
         "SELECT ord, counter, publish FROM end_out"
         " WHERE account = ?1 AND state = 1 AND counter > ?2 ORDER BY counter LIMIT ?3",
@@ -139,6 +144,7 @@ static const char *const statements[ENDPOINT_STMTS] = {
         " attempts = end_failure.attempts + 1, at_ms = excluded.at_ms",
     [SQL_FAILURE_GET] =
         "SELECT attempts FROM end_failure WHERE account = ?1 AND message_id = ?2 AND peer = ?3",
+    [SQL_FAILURE_SWEEP] = "DELETE FROM end_failure WHERE account = ?1 AND at_ms < ?2",
 };
 
 const struct store_part endpoint_part = {

@@ -72,6 +72,9 @@ sweep(struct work *w, struct store_tx *tx, struct err *err)
         rc = store_run(tx, &endpoint_part, SQL_SEEN_SWEEP, NULL, err,
                        ST_ARGS(ST_I(ep->account), ST_I(now_ms - SWEEP_SEEN_MS)));
     if (rc == RC_OK)
+        rc = store_run(tx, &endpoint_part, SQL_FAILURE_SWEEP, NULL, err,
+                       ST_ARGS(ST_I(ep->account), ST_I(now_ms - SWEEP_SEEN_MS)));
+    if (rc == RC_OK)
         rc = store_run(tx, &endpoint_part, SQL_PREKEY_SWEEP, NULL, err,
                        ST_ARGS(ST_I(ep->account), ST_I(now_ms - ep->policy->keep_private_ms)));
     return rc;

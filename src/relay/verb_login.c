@@ -46,6 +46,8 @@ find_device(struct login *l, struct store_tx *tx, struct err *err)
     if (!rows.has_row || store_col_int(&rows, 1) == 0 ||
         !bytes_equal(store_col_bytes(&rows, 2), bytes_of(l->noise_key, 32)))
         ask_no(ask, PARLEY__WIRE__REASON__UNKNOWN_DEVICE, "this key is not registered");
+    else if (l->generation == 0) /* it crashed before it read our answer to its registration */
+        l->generation = (uint64_t)store_col_int(&rows, 0);
     else if ((uint64_t)store_col_int(&rows, 0) != l->generation)
         ask_no(ask, PARLEY__WIRE__REASON__FENCED, "the number has been registered again");
     if (rows.has_row) {
