@@ -186,7 +186,7 @@ call_accept(struct manager *m, struct http_request *req)
         reply_error(req, RC_DENIED, "this certificate names no program of the platform");
         return;
     }
-    route = find_in(&id, gateway_routes, gateway_routes_n, method, path);
+    route = find_in(&id, cloud_routes, cloud_routes_n, method, path);
     if (route == NULL)
         route = find_in(&id, operator_routes, operator_routes_n, method, path);
     if (route == NULL || (route->programs & program) == 0) {
@@ -212,7 +212,7 @@ call_accept(struct manager *m, struct http_request *req)
     call->job = (struct store_job){
         .run = run, .done = done, .loop = m->loop, .grows = route->writes && method == HTTP_POST};
     m->in_flight++;
-    if (route->writes)
+    if (route->writes && (route->is_read == NULL || !route->is_read(call)))
         store_submit(m->store, &call->job);
     else
         store_read(m->store, &call->job);

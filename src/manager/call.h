@@ -32,7 +32,9 @@ struct internal_route {
     enum http_method method;
     const char *path; /* "*" stands for one id */
     unsigned programs;
-    bool writes; /* runs on the writer thread */
+    bool writes; /* runs on the writer thread … */
+    bool (*is_read)(
+        const struct call *call); /* … unless this says that the call only reads; or NULL */
     enum rc (*handle)(struct call *call, struct work *w, struct err *err);
     /* After the commit, instead of the plain answer. NULL: answer with status and out. */
     void (*finish)(struct call *call);
@@ -54,8 +56,8 @@ struct call {
 };
 
 /* Route tables, one a file; manager.c walks them in order. */
-extern const struct internal_route gateway_routes[]; /* what the Cloud calls */
-extern const size_t gateway_routes_n;
+extern const struct internal_route cloud_routes[]; /* what the Cloud calls */
+extern const size_t cloud_routes_n;
 extern const struct internal_route operator_routes[]; /* what command line and supervisor call */
 extern const size_t operator_routes_n;
 

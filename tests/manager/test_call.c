@@ -39,8 +39,8 @@ test_table_of_programs(void **state)
         {"parley-relay",      0                 },
         {"somebody",          0                 }
     };
-    const struct internal_route *tables[] = {gateway_routes, operator_routes};
-    const size_t sizes[] = {gateway_routes_n, operator_routes_n};
+    const struct internal_route *tables[] = {cloud_routes, operator_routes};
+    const size_t sizes[] = {cloud_routes_n, operator_routes_n};
 
     for (size_t k = 0; k < 2; k++)
         for (size_t i = 0; i < sizes[k]; i++)

@@ -1,4 +1,4 @@
-/* routes_gateway.c - what the Cloud calls: tokens, events, Graph, what became of a number. */
+/* routes_cloud.c - what the Cloud calls: tokens, events, Graph, what became of a number. */
 #include "manager/call.h"
 
 #include "base/hex.h"
@@ -196,6 +196,14 @@ events_finish(struct call *call)
 
 /* ---- graph ---- */
 
+static bool
+graph_is_read(const struct call *call)
+{
+    const char *method = json_str(call->body, "method");
+
+    return method != NULL && strcmp(method, "GET") == 0;
+}
+
 static enum rc
 graph_call(struct call *call, struct work *w, struct err *err)
 {
@@ -274,10 +282,13 @@ number_registered(struct call *call, struct work *w, struct err *err)
     return rc;
 }
 
-const struct internal_route gateway_routes[] = {
-    {HTTP_POST, "/internal/v1/tokens/check",         PROGRAM_CLOUD, false, tokens_check,      NULL         },
-    {HTTP_GET,  "/internal/v1/events",               PROGRAM_CLOUD, true,  events_open,       events_finish},
-    {HTTP_POST, "/internal/v1/graph",                PROGRAM_CLOUD, true,  graph_call,        NULL         },
-    {HTTP_POST, "/internal/v1/numbers/*/registered", PROGRAM_CLOUD, true,  number_registered, NULL         },
+const struct internal_route cloud_routes[] = {
+    {HTTP_POST,              "/internal/v1/tokens/check", PROGRAM_CLOUD,    .handle = tokens_check                               },
+    {                         HTTP_GET, "/internal/v1/events",               PROGRAM_CLOUD,   .writes = true,                                 .handle = events_open,
+     .finish = events_finish},
+    {                                                                                                                                HTTP_POST,              "/internal/v1/graph",        PROGRAM_CLOUD,    .writes = true,                                        .is_read = graph_is_read,
+     .handle = graph_call},
+    {HTTP_POST,                      "/internal/v1/numbers/*/registered",                                         PROGRAM_CLOUD, .writes = true,
+     .handle = number_registered},
 };
-const size_t gateway_routes_n = ARRAY_LEN(gateway_routes);
+const size_t cloud_routes_n = ARRAY_LEN(cloud_routes);
