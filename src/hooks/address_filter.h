@@ -1,8 +1,9 @@
 /* address_filter.h - which addresses the platform may call on somebody's word.
  *
- * A URL from outside must not reach the platform's own network: a name is resolved once, every address
- * it gives is judged, one bad address refuses all, and the connection goes to a judged address.
- * Source: docs/threat-model.md, "Calls out". Thread rule: pure, but for resolve (on the loop). */
+ * A URL from outside must not reach the platform's own network: a name is resolved once, every
+ * address it gives is judged, one bad address refuses all, and the connection goes to a judged
+ * address. Source: docs/threat-model.md, "Calls out". Thread rule: pure, but for resolve (on the
+ * loop). */
 #ifndef PARLEY_HOOKS_ADDRESS_FILTER_H
 #define PARLEY_HOOKS_ADDRESS_FILTER_H
 
@@ -25,7 +26,8 @@ struct address_rule {
 NODISCARD enum rc address_check_url(const struct url *url, const struct address_rule *rule,
                                     struct err *err);
 
-/* Resolve and judge; fn gets one judged address as text for http_call_opt.connect_to. Once, later. */
+/* Resolve and judge; fn gets one judged address as text for http_call_opt.connect_to. Once, later.
+ */
 void address_resolve(struct loop *loop, const struct url *url, const struct address_rule *rule,
                      void (*fn)(void *ctx, enum rc rc, const char *connect_to, const char *text),
                      void *ctx);

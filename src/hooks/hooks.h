@@ -1,12 +1,18 @@
 /* hooks.h - webhooks: a durable queue per account, and the pump that calls businesses.
  *
- * Owns the rows of events not yet taken by their receivers, the retry schedule, the signature, and the
- * address filter. A row is written inside the transaction that makes its event (I19, I20) with the exact
- * body bytes, sealed; every attempt sends those bytes and the same event id (I21). Each target URL has its
- * own small share of sockets, so a dead or slow one delays nobody else (I22). Redirects are failures,
- * TLS errors are failures, plain HTTP only where the platform allows it (I23).
+ * Owns the rows of events not yet taken by their receivers, the retry schedule, the signature, and
+ * the address filter. A row is written inside the transaction that makes its event (I19, I20) with
+ * the exact body bytes, sealed; every attempt sends those bytes and the same event id (I21). Each
+ * target URL has its own small share of sockets, so a dead or slow one delays nobody else (I22).
+ * Redirects are failures, TLS errors are failures, plain HTTP only where the platform allows it
+ * (I23).
+ *
+ * The pump finds out by itself what was committed: hooks_enqueue leaves a note of the account and
+ * submits a job behind the one it runs in, and when that job is done the rows are read. Nothing is
+ * sent of a transaction that was undone.
  * Source: docs/protocol/webhook.md. Thread rule: hooks_enqueue runs inside a store transaction; all
- * else belongs to the loop. */
+ * else belongs to the loop. Order of ending: http servers and other sources, store_free, then
+ * hooks_pump_free, then loop_free. */
 #ifndef PARLEY_HOOKS_HOOKS_H
 #define PARLEY_HOOKS_HOOKS_H
 
@@ -18,7 +24,15 @@
 #include "base/rng.h"
 #include "crypto/seal.h"
 #include "http/client.h"
+#include "http/url.h"
 #include "store/store.h"
+
+#define HOOKS_URL_MAX URL_MAX
+#define HOOKS_BODY_MAX (3u * 1024 * 1024)    /* more is RC_LIMIT */
+#define HOOKS_MEMORY_MAX (64u * 1024 * 1024) /* events held in memory; more stay in the store */
+#define HOOKS_TARGET_ITEMS_MAX 512u          /* of one target in memory */
+#define HOOKS_FAILING_ITEMS_MAX 16u          /* of a target that fails */
+#define HOOKS_RETENTION_MS (30ll * 24 * 3600 * 1000) /* then a row goes, delivered or not */
 
 extern const struct store_part hooks_part;
 
@@ -27,18 +41,13 @@ enum hooks_profile { HOOKS_CLOUD, HOOKS_ONPREM, HOOKS_D360, HOOKS_PROFILES };
 
 /* One event for one receiver. */
 struct hooks_event {
-    uint64_t account;    /* number the event belongs to: shard column and key scope */
-    uint64_t app;        /* whose secret signs; 0: none */
+    uint64_t account; /* number the event belongs to: shard column and key scope */
+    uint64_t app;     /* whose secret signs; 0: none */
     enum hooks_profile profile;
-    const char *url;     /* as configured, path kept as given */
-    struct bytes body;   /* exact bytes */
-    int64_t now_ms;      /* platform time */
+    const char *url;   /* as configured, path kept as given */
+    struct bytes body; /* exact bytes */
+    int64_t now_ms;    /* platform time */
 };
-
-/* Insert within the caller's transaction; event_id (16 random bytes) is given back. */
-NODISCARD enum rc hooks_enqueue(struct store_tx *tx, struct keyring *ring, struct rng rng,
-                                const struct hooks_event *event, uint8_t event_id[16],
-                                struct err *err);
 
 struct hooks_pump;
 struct hooks_pump_opt {
@@ -48,12 +57,13 @@ struct hooks_pump_opt {
     struct clock *clock;
     struct rng rng;
     struct log *log;
-    const char *ca_file;        /* extra trust (the platform's own CA); NULL: the system's */
-    bool allow_private_hosts;   /* lifts the address filter, allows http:// */
-    uint32_t per_target;        /* concurrent calls per URL; 0: 8 */
-    uint32_t in_flight_max;     /* over all; 0: 128 */
-    /* The secret that signs for an app; false: unknown (the row is parked). secret is copied into out
-     * (at most 128 bytes). Called on the loop. */
+    const char *ca_file;      /* extra trust (the platform's own CA); NULL: the system's */
+    bool allow_private_hosts; /* lifts the address filter, allows http:// */
+    uint32_t per_target;      /* concurrent calls per URL; 0: 8 */
+    uint32_t in_flight_max;   /* over all; 0: 128 */
+    uint32_t connect_timeout_ms, total_timeout_ms; /* of one attempt; 0: 5000 and 10000 */
+    /* The secret that signs for an app; false: unknown (the row is parked). secret is copied into
+     * out (at most 128 bytes). Called on the loop. */
     bool (*secret_of)(void *ctx, uint64_t app, char out[129]);
     void *ctx;
 };
@@ -61,10 +71,20 @@ struct hooks_pump_opt {
 /* Open and start: rows left from before are due according to their schedule. */
 NODISCARD enum rc hooks_pump_open(struct hooks_pump **out, const struct hooks_pump_opt *opt,
                                   struct err *err);
+/* Calls in flight are dropped (their events go out again after the next start). */
 void hooks_pump_free(struct hooks_pump **pump);
-/* New rows may exist: look soon. Cheap; call from done() of jobs that enqueued. */
+
+/* Insert within the caller's transaction; event_id (16 random bytes) is given back. On the store's
+ * writer thread. Errors: RC_LIMIT (body or URL too long), the store's and the ring's. */
+NODISCARD enum rc hooks_enqueue(struct hooks_pump *pump, struct store_tx *tx,
+                                const struct hooks_event *event, uint8_t event_id[16],
+                                struct err *err);
+
+/* Look for new rows at once instead of after the pump's own job. Never needed; saves a millisecond
+ * or two when called from done() of jobs that enqueued. */
 void hooks_pump_poke(struct hooks_pump *pump);
-/* Call fn once everything that is due now has been tried (test clock: drain what is due). */
+/* Call fn once everything that is due now has been tried and the outcomes are stored (test clock:
+ * drain what is due). Several may wait. */
 void hooks_pump_drain(struct hooks_pump *pump, void (*fn)(void *ctx), void *ctx);
 /* Make parked rows of an account (0: all) due again; *count through fn. */
 void hooks_pump_replay(struct hooks_pump *pump, uint64_t account,
@@ -77,8 +97,10 @@ void hooks_handshake(struct hooks_pump *pump, const char *url, const char *verif
                      void (*fn)(void *ctx, enum rc rc, const char *text), void *ctx);
 
 struct hooks_stats {
-    uint64_t delivered, failed_attempts, parked, waiting;
+    uint64_t delivered, failed_attempts, parked; /* since the pump was opened */
+    uint64_t waiting;                            /* events held in memory now */
     uint32_t in_flight;
+    uint32_t targets, targets_failing;
 };
 void hooks_pump_stats(const struct hooks_pump *pump, struct hooks_stats *out);
 
