@@ -95,7 +95,7 @@ enqueue(struct cloud *cloud, struct store_tx *tx, uint64_t account,
 
     if (buf_failed(body))
         return err_set(err, RC_LIMIT, "cloud.webhook", "the event is too large to render");
-    return hooks_enqueue(tx, cloud->ring, cloud->opt.rng, &event, event_id, err);
+    return hooks_enqueue(cloud->pump, tx, &event, event_id, err);
 }
 
 /* ---- incoming messages ---- */
