@@ -17,6 +17,7 @@
 #include "cmd/data_dir.h"
 #include "cmd/commands.h"
 #include "cmd/up.h"
+#include "crypto/prim.h"
 
 static const struct config_row rows[] = {
     {"data_dir",            CONFIG_PATH,   NULL,        0,    0,         NULL,
@@ -381,6 +382,8 @@ parley_cmd_up(int argc, char **argv)
         rc = log_open(&up.log,
                       &(struct log_opt){.program = "up", .level = LOG_WARN, .fd = STDERR_FILENO},
                       &err);
+    if (rc == RC_OK)
+        rc = crypto_start(&err);
     if (rc == RC_OK)
         rc = up_files_prepare(&up.plan, &err);
     if (rc == RC_OK)
