@@ -588,59 +588,22 @@ leaving_done(struct store_job *job, enum rc rc, const struct err *err)
     ask_end(ask, rc, PARLEY__WIRE__REASON__REASON_UNSPECIFIED, rc == RC_OK ? "" : err->text);
 }
 
-/* The relay has let the number go: keys, sessions and what waited to be sent go here too. */
-struct farewell {
-    struct store_job job;
-    struct ask *ask;
-};
-
-static enum rc
-farewell_run(struct store_job *job, struct store_tx *tx, struct err *err)
-{
-    static const enum endpoint_stmt clears[] = {SQL_OUT_CLEAR, SQL_SELF_DELETE};
-    struct endpoint *ep = ((struct farewell *)job)->ask->ep;
-    enum rc rc = clear_account(ep, tx, err);
-
-    for (size_t i = 0; rc == RC_OK && i < ARRAY_LEN(clears); i++)
-        rc = store_run(tx, &endpoint_part, clears[i], NULL, err, ST_ARGS(ST_I(ep->account)));
-    return rc;
-}
-
-static void
-farewell_done(struct store_job *job, enum rc rc, const struct err *err)
-{
-    struct farewell *f = (struct farewell *)job;
-    struct endpoint *ep = f->ask->ep;
-
-    if (rc == RC_OK) {
-        ep->state = SELF_NONE;
-        if (ep->retired != NULL)
-            sodium_free(ep->retired);
-        ep->retired = ep->secret; /* jobs in flight may still read it */
-        ep->secret = NULL;
-        if (!ep->is_closing && !ep->is_offline)
-            link_retry(ep->link);
-    }
-    ask_end(f->ask, rc, PARLEY__WIRE__REASON__REASON_UNSPECIFIED, rc == RC_OK ? "" : err->text);
-    free(f);
-}
-
 static void
 on_unregistered(void *ctx, enum rc rc, const Parley__Wire__Frame *reply)
 {
     struct ask *ask = ctx;
-    struct farewell *f;
+    struct leaving *leaving;
 
     if (!is_wanted(ask, rc, reply, PARLEY__WIRE__FRAME__BODY_DONE))
         return;
-    if ((f = calloc(1, sizeof *f)) == NULL) {
+    if ((leaving = calloc(1, sizeof *leaving)) == NULL) {
         ask_end(ask, RC_NOMEM, PARLEY__WIRE__REASON__UNAVAILABLE, "out of memory");
         return;
     }
-    f->ask = ask;
-    f->job =
-        (struct store_job){.run = farewell_run, .done = farewell_done, .loop = ask->ep->host->loop};
-    store_submit(ask->ep->host->store, &f->job);
+    leaving->ask = ask;
+    leaving->job =
+        (struct store_job){.run = leaving_run, .done = leaving_done, .loop = ask->ep->host->loop};
+    store_submit(ask->ep->host->store, &leaving->job);
 }
 
 void

@@ -126,7 +126,6 @@ static const char *const statements[ENDPOINT_STMTS] = {
                           " WHERE account = ?1 AND message_id = ?2 AND resends > 0",
     [SQL_OUT_RESEND] = "UPDATE end_out SET state = 0, message_id = ?3, publish = NULL,"
                        " resends = resends + 1, payload = ?4 WHERE account = ?1 AND ord = ?2",
-    [SQL_OUT_CLEAR] = "DELETE FROM end_out WHERE account = ?1",
     [SQL_OUT_DELETE] = "DELETE FROM end_out WHERE account = ?1 AND ord = ?2",
     /* also where the relay's answer is still on its way: a receipt proves more than that */
     [SQL_OUT_FORGET] = "DELETE FROM end_out WHERE account = ?1 AND shown_id = ?2 AND state > 0",

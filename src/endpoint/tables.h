@@ -44,7 +44,6 @@ enum endpoint_stmt {
     SQL_OUT_BY_RESEND,
     SQL_OUT_RESEND,
     SQL_OUT_DELETE,
-    SQL_OUT_CLEAR,
     SQL_OUT_FORGET,
     SQL_OUT_UNPUBLISHED,
     SQL_OUT_DUE,
