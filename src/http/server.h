@@ -100,5 +100,7 @@ struct http_stream *http_reply_stream(struct http_request *req, int status,
 /* False: more than HTTP_STREAM_BACKLOG_MAX waits unread, or it has ended: the stream is ended. */
 bool http_stream_push(struct http_stream *stream, struct bytes data);
 void http_stream_end(struct http_stream *stream);
+/* Let more than the usual 1 MiB wait unread: for a stream that begins with something large. */
+void http_stream_set_max(struct http_stream *stream, size_t max_bytes);
 
 #endif

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BLOCK_BYTES 4096u
+#define BLOCK_BYTES 32768u
 
 struct http_stream {
     struct http_request *req;
@@ -130,6 +130,12 @@ http_stream_push(struct http_stream *stream, struct bytes data)
     }
     wake(stream);
     return true;
+}
+
+void
+http_stream_set_max(struct http_stream *stream, size_t max_bytes)
+{
+    stream->backlog.max = max_bytes;
 }
 
 void
