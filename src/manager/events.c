@@ -113,10 +113,8 @@ hub_attach(struct hub *hub, struct http_request *req, struct bytes snapshot)
     l->stream = http_reply_stream(req, 200, headers, ARRAY_LEN(headers), listener_gone, l);
     if (l->stream == NULL)
         return;
-    if (!http_stream_push(l->stream, snapshot))
-        log_event(hub->log, LOG_ERROR, "events.snapshot_too_large",
-                  LOG_UINT("bytes", snapshot.len));
-    else
+    http_stream_set_max(l->stream, snapshot.len + HUB_UNREAD_MAX);
+    if (http_stream_push(l->stream, snapshot))
         log_event(hub->log, LOG_INFO, "events.joined", LOG_UINT("streams", hub_streams(hub)));
 }
 

@@ -16,6 +16,7 @@
 
 #define HUB_STREAMS_MAX 16u
 #define HUB_HEARTBEAT_MS 15000u
+#define HUB_UNREAD_MAX (1u << 20) /* bytes that a receiver may leave unread beside its snapshot */
 
 /* ---- lines ---- */
 void event_app(struct work *w, const struct app *app);

@@ -107,8 +107,8 @@ struct number_row {
 };
 
 struct number_list {
-    struct number_row row[NUMBERS_PER_WABA_MAX];
-    uint64_t ids[NUMBERS_PER_WABA_MAX];
+    struct number_row row[NUMBERS_PER_BUSINESS_MAX];
+    uint64_t ids[NUMBERS_PER_BUSINESS_MAX];
     unsigned n;
     uint64_t waba, last;
     unsigned seen; /* rows of the page read, of other WABAs too */
@@ -121,7 +121,7 @@ collect(void *ctx, const struct number *n, struct err *err)
 
     list->last = n->id;
     list->seen++;
-    if (n->waba == list->waba && n->revoked_s == 0 && list->n < NUMBERS_PER_WABA_MAX)
+    if (n->waba == list->waba && n->revoked_s == 0 && list->n < NUMBERS_PER_BUSINESS_MAX)
         list->row[list->n++] = (struct number_row){n->id, n->onboarded_s, n->created_s};
     return RC_OK;
 }
@@ -307,8 +307,10 @@ graph_business_get(struct graph_call *call, struct err *err)
 
 struct waba_list {
     const struct principal *p;
-    uint64_t ids[LIST_MAX];
+    uint64_t ids[WABAS_PER_BUSINESS_MAX];
     unsigned n;
+    uint64_t last;
+    unsigned seen; /* rows of the page read, revoked ones too */
 };
 
 static enum rc
@@ -316,7 +318,10 @@ collect_waba(void *ctx, const struct waba *waba, struct err *err)
 {
     struct waba_list *list = ctx;
 
-    if (waba->revoked_s == 0 && rights_see_waba(list->p, waba->business, waba->id))
+    list->last = waba->id;
+    list->seen++;
+    if (waba->revoked_s == 0 && rights_see_waba(list->p, waba->business, waba->id) &&
+        list->n < WABAS_PER_BUSINESS_MAX)
         list->ids[list->n++] = waba->id;
     return RC_OK;
 }
@@ -340,8 +345,13 @@ graph_business_wabas(struct graph_call *call, struct err *err)
                             "Tried accessing nonexisting field (%s) on node type "
                             "(WhatsAppBusinessAccount)",
                             bad);
-    if ((rc = business_load(&business, call->w, call->node, LIVE_ONLY, err)) != RC_OK ||
-        (rc = waba_each(call->w, call->node, 0, collect_waba, &list, err)) != RC_OK)
+    rc = business_load(&business, call->w, call->node, LIVE_ONLY, err);
+    do {
+        list.seen = 0;
+        if (rc == RC_OK)
+            rc = waba_each(call->w, call->node, list.last, collect_waba, &list, err);
+    } while (rc == RC_OK && list.seen == LIST_MAX);
+    if (rc != RC_OK)
         return rc;
     if (!graph_page_open(&page, call, list.ids, list.n))
         return RC_OK;

@@ -64,6 +64,24 @@ home_add(uint64_t *id, struct work *w, enum object_kind kind, uint64_t business,
 }
 
 enum rc
+ceiling_check(struct work *w, unsigned stmt, uint64_t business, unsigned max, const char *what,
+              struct err *err)
+{
+    struct store_rows rows;
+    int64_t n = 0;
+    enum rc rc;
+
+    store_query(&rows, w->tx, &manager_part, stmt, ST_ARGS(ST_I(business)));
+    if (rows.has_row)
+        n = store_col_int(&rows, 0);
+    if ((rc = row_end(&rows, true, what, err)) != RC_OK)
+        return rc;
+    return n < (int64_t)max ? RC_OK
+                            : err_set(err, RC_LIMIT, "manager.ceiling",
+                                      "a business has at most %u %s", max, what);
+}
+
+enum rc
 name_copy(char out[NAME_SIZE], const char *text, const char *what, struct err *err)
 {
     struct bytes in = bytes_of_str(text);

@@ -19,9 +19,10 @@
 #define NAME_SIZE 256u  /* bytes of a name with its NUL; CERT_NAME_MAX */
 #define SECRET_SIZE 65u /* app secrets and verify tokens made by us, or given: with the NUL */
 #define URI_SIZE 2049u
-#define FIELDS_SIZE 1024u /* comma list of subscribed fields */
-#define LIST_MAX 1000u    /* rows of one list */
-#define NUMBERS_PER_WABA_MAX LIST_MAX
+#define FIELDS_SIZE 1024u                 /* comma list of subscribed fields */
+#define LIST_MAX 1000u                    /* rows of one list */
+#define WABAS_PER_BUSINESS_MAX LIST_MAX   /* live ones */
+#define NUMBERS_PER_BUSINESS_MAX LIST_MAX /* live ones */
 #define APPS_PER_WABA_MAX 32u
 #define EVENTS_MAX (16u << 20) /* bytes of event lines that one unit of work may cause */
 #define TIER_NEW_BUSINESS 250u /* unique recipients in a rolling day of a new portfolio */
@@ -55,6 +56,9 @@ NODISCARD enum rc home_add(uint64_t *id, struct work *w, enum object_kind kind, 
                            struct rng rng, struct err *err);
 /* The business that an id belongs to. RC_NOTFOUND. */
 NODISCARD enum rc home_find(uint64_t *business, struct work *w, uint64_t id, struct err *err);
+/* RC_LIMIT once the count that `stmt` gives for the business has reached max. */
+NODISCARD enum rc ceiling_check(struct work *w, unsigned stmt, uint64_t business, unsigned max,
+                                const char *what, struct err *err);
 /* Copy a name from outside: 1 … NAME_SIZE-1 bytes of UTF-8 without control characters. */
 NODISCARD enum rc name_copy(char out[NAME_SIZE], const char *text, const char *what,
                             struct err *err);

@@ -69,29 +69,36 @@ business_each(struct work *w, uint64_t after,
     return rc != RC_OK ? (store_rows_end(&rows), rc) : row_end(&rows, true, "businesses", err);
 }
 
-/* Ids of what a business owns: collected first, since a table is not changed while it is read. */
+/* Ids of what a business owns, one page: collected first, since a table is not changed while it is
+ * read. */
 struct ids {
     uint64_t id[LIST_MAX];
     unsigned n;
+    uint64_t waba; /* numbers of this one only */
+    uint64_t last; /* of the page, revoked ones included */
+    unsigned seen;
 };
+
+static void
+collect(struct ids *ids, uint64_t id, bool is_wanted)
+{
+    ids->last = id;
+    ids->seen++;
+    if (is_wanted)
+        ids->id[ids->n++] = id;
+}
 
 static enum rc
 collect_waba(void *ctx, const struct waba *waba, struct err *err)
 {
-    struct ids *ids = ctx;
-
-    if (waba->revoked_s == 0)
-        ids->id[ids->n++] = waba->id;
+    collect(ctx, waba->id, waba->revoked_s == 0);
     return RC_OK;
 }
 
 static enum rc
 collect_app(void *ctx, const struct app *app, struct err *err)
 {
-    struct ids *ids = ctx;
-
-    if (app->revoked_s == 0)
-        ids->id[ids->n++] = app->id;
+    collect(ctx, app->id, app->revoked_s == 0);
     return RC_OK;
 }
 
@@ -104,14 +111,20 @@ business_revoke(struct work *w, uint64_t id, struct err *err)
 
     if ((rc = business_load(&b, w, id, LIVE_ONLY, err)) != RC_OK)
         return rc;
-    rc = waba_each(w, id, 0, collect_waba, &ids, err);
-    for (unsigned i = 0; rc == RC_OK && i < ids.n; i++)
-        rc = waba_revoke(w, ids.id[i], err);
-    ids.n = 0;
-    if (rc == RC_OK)
-        rc = app_each(w, id, 0, collect_app, &ids, err);
-    for (unsigned i = 0; rc == RC_OK && i < ids.n; i++)
-        rc = app_revoke(w, ids.id[i], err); /* its tokens with it */
+    do {
+        ids.n = ids.seen = 0;
+        rc = waba_each(w, id, ids.last, collect_waba, &ids, err);
+        for (unsigned i = 0; rc == RC_OK && i < ids.n; i++)
+            rc = waba_revoke(w, ids.id[i], err);
+    } while (rc == RC_OK && ids.seen == LIST_MAX);
+    ids.last = 0;
+    do {
+        ids.n = ids.seen = 0;
+        if (rc == RC_OK)
+            rc = app_each(w, id, ids.last, collect_app, &ids, err);
+        for (unsigned i = 0; rc == RC_OK && i < ids.n; i++)
+            rc = app_revoke(w, ids.id[i], err); /* its tokens with it */
+    } while (rc == RC_OK && ids.seen == LIST_MAX);
     if (rc != RC_OK)
         return rc;
     event_principals_stale(w, id);
@@ -166,6 +179,9 @@ waba_make(struct waba *out, struct work *w, uint64_t business, const char *name,
         return rc;
     if ((rc = name_copy(out->name, name, "the WABA's name", err)) != RC_OK)
         return rc;
+    if ((rc = ceiling_check(w, SQL_WABA_COUNT, business, WABAS_PER_BUSINESS_MAX, "WABAs", err)) !=
+        RC_OK)
+        return rc;
     if ((rc = home_add(&out->id, w, OBJECT_WABA, business, rng, err)) != RC_OK)
         return rc;
     make_namespace(out->namespace, rng);
@@ -218,33 +234,30 @@ waba_each(struct work *w, uint64_t business, uint64_t after,
     return rc != RC_OK ? (store_rows_end(&rows), rc) : row_end(&rows, true, "WABAs", err);
 }
 
-struct numbers_of {
-    struct ids ids;
-    uint64_t waba;
-};
-
 static enum rc
 collect_number(void *ctx, const struct number *n, struct err *err)
 {
-    struct numbers_of *found = ctx;
+    struct ids *ids = ctx;
 
-    if (n->revoked_s == 0 && n->waba == found->waba)
-        found->ids.id[found->ids.n++] = n->id;
+    collect(ids, n->id, n->revoked_s == 0 && n->waba == ids->waba);
     return RC_OK;
 }
 
 enum rc
 waba_revoke(struct work *w, uint64_t id, struct err *err)
 {
-    struct numbers_of found = {.waba = id};
+    struct ids ids = {.waba = id};
     struct waba waba;
     enum rc rc;
 
     if ((rc = waba_load(&waba, w, id, LIVE_ONLY, err)) != RC_OK)
         return rc;
-    rc = number_each(w, waba.business, 0, collect_number, &found, err);
-    for (unsigned i = 0; rc == RC_OK && i < found.ids.n; i++)
-        rc = number_revoke(w, found.ids.id[i], err);
+    do {
+        ids.n = ids.seen = 0;
+        rc = number_each(w, waba.business, ids.last, collect_number, &ids, err);
+        for (unsigned i = 0; rc == RC_OK && i < ids.n; i++)
+            rc = number_revoke(w, ids.id[i], err);
+    } while (rc == RC_OK && ids.seen == LIST_MAX);
     if (rc != RC_OK)
         return rc;
     event_removed(w, "waba_removed", id);

@@ -106,6 +106,9 @@ number_make(struct number *out, struct work *w, const struct waba *waba, uint64_
         return rc;
     if ((rc = business_load(&business, w, waba->business, LIVE_ONLY, err)) != RC_OK)
         return rc;
+    if ((rc = ceiling_check(w, SQL_NUMBER_COUNT, waba->business, NUMBERS_PER_BUSINESS_MAX,
+                            "numbers", err)) != RC_OK)
+        return rc;
     store_query(&rows, w->tx, &manager_part, SQL_DIGITS_GET, ST_ARGS(ST_I(digits)));
     is_taken = rows.has_row;
     if ((rc = row_end(&rows, true, "number", err)) != RC_OK)

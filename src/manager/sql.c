@@ -66,6 +66,7 @@ static const char *const statements[SQL_STMTS] = {
     [SQL_WABA_LIST] = "SELECT " WABA_COLS " FROM waba WHERE business = ?1 AND id > ?2"
                       " ORDER BY id LIMIT ?3",
     [SQL_WABA_LIST_ALL] = "SELECT " WABA_COLS " FROM waba WHERE id > ?1 ORDER BY id LIMIT ?2",
+    [SQL_WABA_COUNT] = "SELECT COUNT(*) FROM waba WHERE business = ?1 AND revoked_s = 0",
     [SQL_WABA_REVOKE] = "UPDATE waba SET revoked_s = ?3"
                         " WHERE business = ?1 AND id = ?2 AND revoked_s = 0",
 
@@ -76,6 +77,7 @@ static const char *const statements[SQL_STMTS] = {
                         " ORDER BY id LIMIT ?3",
     [SQL_NUMBER_LIST_ALL] = "SELECT " NUMBER_COLS " FROM number WHERE id > ?1 ORDER BY id"
                             " LIMIT ?2",
+    [SQL_NUMBER_COUNT] = "SELECT COUNT(*) FROM number WHERE business = ?1 AND revoked_s = 0",
     [SQL_NUMBER_REVOKE] = "UPDATE number SET revoked_s = ?3, is_registered = 0"
                           " WHERE business = ?1 AND id = ?2 AND revoked_s = 0",
     [SQL_NUMBER_STATE] = "UPDATE number SET is_verified = ?3, is_registered = ?4, has_pin = ?5,"

@@ -181,6 +181,36 @@ test_business_revocation_cascades(void **state)
     json_decref(line);
 }
 
+/* More than a stream usually lets wait: the snapshot must still arrive whole. */
+static void
+test_large_snapshot(void **state)
+{
+    char name[256] = "";
+    struct listener l;
+    unsigned numbers = 0;
+
+    for (unsigned i = 0; i < 125; i++)
+        strcat(name, "\u00e9"); /* six bytes each on the wire */
+    for (unsigned i = 0; i < 900; i++)
+        json_decref(harness_post(&h, "parley-cli", "/internal/v1/numbers",
+                                 fmt("{\"waba_id\":\"%s\",\"number\":\"15550%06u\","
+                                     "\"display_name\":\"%s\"}",
+                                     t.waba, i, name)));
+    listener_open(&l, &h, "parley-cloud");
+    for (;;) {
+        json_t *line = listener_next(&l);
+        bool is_end = strcmp(json_str(line, "event"), "snapshot_end") == 0;
+
+        numbers += strcmp(json_str(line, "event"), "number") == 0;
+        json_decref(line);
+        if (is_end)
+            break;
+    }
+    assert_int_equal(numbers, 901);
+    assert_true(l.text.len > 1u << 20);
+    listener_close(&l);
+}
+
 static void
 finished(void *ctx)
 {
@@ -213,11 +243,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_snapshot_is_whole),
-        CASE(test_revocation_is_pushed),
-        CASE(test_changes_are_pushed),
-        CASE(test_business_revocation_cascades),
-        CASE(test_certificates_are_renewed_before_they_end),
+        CASE(test_snapshot_is_whole),  CASE(test_revocation_is_pushed),
+        CASE(test_changes_are_pushed), CASE(test_business_revocation_cascades),
+        CASE(test_large_snapshot),     CASE(test_certificates_are_renewed_before_they_end),
     };
 
     return cmocka_run_group_tests_name("manager/events", tests, NULL, NULL);
