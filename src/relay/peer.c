@@ -73,7 +73,7 @@ peer_up(struct peer *peer, const uint8_t noise_key[32], const uint8_t hash[32])
     memcpy(peer->hash, hash, sizeof(peer->hash));
     peer->state = PEER_OPEN;
     peer->since_ms = clock_mono_ms(peer->worker->relay->clock);
-    peer->deadline_ms = peer->since_ms + PEER_FIRST_MS;
+    peer->deadline_ms = peer->since_ms + peer->worker->relay->limits.first_ms;
 }
 
 void
@@ -94,7 +94,7 @@ peer_frame(struct peer *peer, const Parley__Wire__Frame *frame)
                     0, "not in this state of the connection");
     } else {
         if (peer->state == PEER_OPEN) /* a registration is under way: its own deadline holds */
-            peer->deadline_ms = peer->since_ms + PEER_OPENING_MS;
+            peer->deadline_ms = peer->since_ms + peer->worker->relay->limits.opening_ms;
         verb->fn(peer, frame);
     }
 }

@@ -61,7 +61,7 @@ struct peer {
     uint32_t refs;              /* the connection's own, and one per request under way */
     uint32_t slot, turn;
     enum peer_state state;
-    int64_t since_ms, deadline_ms; /* monotonic; deadline 0: none */
+    int64_t since_ms, deadline_ms; /* monotonic; deadline 0: the channel's own, or none */
     uint8_t noise_key[32], hash[32];
     uint64_t address_key; /* the peer's address for limits by address; 0: not limited */
     uint32_t in_flight, publishes;

@@ -37,6 +37,9 @@ relay_limits_default(struct relay_limits *out)
         .fetches_per_day = 20,
         .lookups_per_hour = 600,
         .ephemerals_per_10s = 100,
+        .handshake_ms = CHANNEL_HANDSHAKE_MS,
+        .first_ms = 10000,
+        .opening_ms = 5 * 60 * 1000,
     };
 }
 

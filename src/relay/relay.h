@@ -42,6 +42,9 @@ struct relay_limits {
     uint32_t fetches_per_day;
     uint32_t lookups_per_hour;   /* bundle fetches of one person, spending or not */
     uint32_t ephemerals_per_10s; /* per connection */
+    uint32_t handshake_ms;       /* from the connection to the end of the handshake (I39) */
+    uint32_t first_ms;           /* from the handshake to the first request */
+    uint32_t opening_ms;         /* all of a registration, a person typing a code included */
     bool count_loopback;         /* apply the limits by address to 127.0.0.1 and ::1 too */
 };
 

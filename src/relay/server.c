@@ -15,7 +15,7 @@
 #include "relay/deliver.h"
 
 #define BACKLOG 1024
-#define TICK_MS 1000
+#define TICK_MS 250
 
 /* ---- seats ---- */
 
@@ -354,7 +354,7 @@ enum rc
 worker_prepare(struct worker *worker, struct relay *relay, unsigned index, const char *host,
                struct err *err)
 {
-    struct channel_hub_opt hub = {.log = relay->log};
+    struct channel_hub_opt hub = {.log = relay->log, .handshake_ms = relay->limits.handshake_ms};
     enum rc rc;
 
     worker->relay = relay;

@@ -5,13 +5,18 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-#include <stdio.h>
+#include <signal.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/hex.h"
 #include "base/json.h"
 
 #define ARENA_BYTES (4u * 1024 * 1024)
@@ -39,6 +44,9 @@ rig_init(struct rig *rig)
     assert_int_equal(crypto_start(NULL), RC_OK);
     strcpy(rig->dir, "/tmp/parley-relay-XXXXXX");
     assert_non_null(mkdtemp(rig->dir));
+    assert_int_equal(chmod(rig->dir, 0755), 0); /* the program gives up root */
+    snprintf(rig->data, sizeof(rig->data), "%s/relay", rig->dir);
+    assert_int_equal(dir_make(rig->data, 0700, NULL), RC_OK);
     assert_int_equal(loop_new(&rig->loop, NULL), RC_OK);
     hub.loop = rig->loop;
     assert_int_equal(channel_hub_open(&rig->hub, &hub, NULL), RC_OK);
@@ -48,7 +56,7 @@ rig_init(struct rig *rig)
     make_certificate(rig);
     relay_limits_default(&rig->limits);
     rng_fill(rng_system(), rig->opt.code_key, 32);
-    rig->opt.data_dir = rig->dir;
+    rig->opt.data_dir = rig->data;
     rig->opt.host = "127.0.0.1";
     rig->opt.loops = 2;
     rig->opt.has_authority = true;
@@ -83,12 +91,116 @@ rig_restart(struct rig *rig)
     rig_start(rig);
 }
 
+/* ---- the program ---- */
+
+static void
+write_key_files(struct rig *rig)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/noise.key", rig->data);
+    if (access(path, F_OK) == 0)
+        return;
+    assert_int_equal(file_replace(path, bytes_of(rig->opt.key.priv, 32), 0400, NULL), RC_OK);
+    snprintf(path, sizeof(path), "%s/relay.cert", rig->dir);
+    assert_int_equal(file_replace(path, buf_bytes(&rig->certificate), 0644, NULL), RC_OK);
+}
+
+static void
+run_program(const struct rig *rig, const char *program, unsigned n_descriptors, int out)
+{
+    char data[128], cert[128], authority[128];
+    struct buf text;
+    struct rlimit limit = {n_descriptors, n_descriptors};
+
+    buf_init(&text, 128);
+    base64_put(&text, bytes_of(rig->opt.authority, 32));
+    snprintf(data, sizeof(data), "--data-dir=%s", rig->data);
+    snprintf(cert, sizeof(cert), "--cert-file=%s/relay.cert", rig->dir);
+    snprintf(authority, sizeof(authority), "--authority-key=%s", buf_cstr(&text));
+    dup2(out, STDOUT_FILENO);
+    if (n_descriptors != 0)
+        setrlimit(RLIMIT_NOFILE, &limit);
+    execl(program, program, data, cert, authority, "--listen=127.0.0.1:0", "--test-clock=on",
+          "--keep-dumpable=on", "--log-level=warn", "--loops=2", (char *)NULL);
+    _exit(127);
+}
+
+/* {"program":"parley-relay","ready":true,"listen":"127.0.0.1:4711"} */
+static uint16_t
+read_ready(int fd)
+{
+    char line[512];
+    size_t n = 0;
+    const char *listen;
+    json_t *object;
+    uint16_t port;
+
+    while (n < sizeof(line) && read(fd, line + n, 1) == 1 && line[n] != '\n')
+        n++;
+    assert_true(n > 0);
+    assert_int_equal(json_read(&object, bytes_of(line, n), sizeof(line), NULL), RC_OK);
+    listen = json_str(object, "listen");
+    assert_non_null(listen);
+    port = (uint16_t)atoi(strrchr(listen, ':') + 1);
+    json_decref(object);
+    return port;
+}
+
+bool
+rig_spawn(struct rig *rig, unsigned n_descriptors)
+{
+    const char *program = getenv("PARLEY_RELAY_PROGRAM");
+    int fds[2];
+
+    if (program == NULL || access(program, X_OK) != 0)
+        return false;
+    write_key_files(rig);
+    assert_int_equal(pipe(fds), 0);
+    rig->child = fork();
+    assert_true(rig->child >= 0);
+    if (rig->child == 0) {
+        close(fds[0]);
+        run_program(rig, program, n_descriptors, fds[1]);
+    }
+    close(fds[1]);
+    rig->port = read_ready(fds[0]);
+    close(fds[0]);
+    return true;
+}
+
+int
+rig_kill(struct rig *rig, int signal)
+{
+    int status = 0;
+
+    assert_true(rig->child > 0);
+    assert_int_equal(kill(rig->child, signal), 0);
+    assert_int_equal(waitpid(rig->child, &status, 0), rig->child);
+    rig->child = 0;
+    return status;
+}
+
+void
+rig_admin(struct rig *rig, const char *line, struct buf *out)
+{
+    char path[128];
+    struct err err;
+
+    snprintf(path, sizeof(path), "%s/admin.sock", rig->data);
+    buf_init(out, 65536);
+    if (admin_ask(out, path, line, RIG_WAIT_MS, &err) != RC_OK)
+        fail_msg("%s: %s", line, err.text);
+}
+
 void
 rig_wipe(struct rig *rig)
 {
     char command[128];
 
     rig_stop(rig);
+    if (rig->child > 0)
+        (void)rig_kill(rig, SIGKILL);
     channel_hub_free(&rig->hub);
     loop_free(&rig->loop);
     clock_free(&rig->clock);
@@ -180,10 +292,10 @@ rig_sql(struct rig *rig, const char *sql)
 {
     sqlite3 *db;
     sqlite3_stmt *stmt;
-    char path[96];
+    char path[128];
     int64_t value;
 
-    snprintf(path, sizeof(path), "%s/relay.db", rig->dir);
+    snprintf(path, sizeof(path), "%s/relay.db", rig->data);
     assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
@@ -197,9 +309,9 @@ void
 rig_exec(struct rig *rig, const char *sql)
 {
     sqlite3 *db;
-    char path[96];
+    char path[128];
 
-    snprintf(path, sizeof(path), "%s/relay.db", rig->dir);
+    snprintf(path, sizeof(path), "%s/relay.db", rig->data);
     assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
     sqlite3_busy_timeout(db, 5000);
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
@@ -209,12 +321,12 @@ rig_exec(struct rig *rig, const char *sql)
 void
 rig_code(struct rig *rig, uint64_t number, char out[8])
 {
-    char path[96], want[32];
+    char path[128], want[32];
     struct buf text;
     char *save = NULL;
 
     out[0] = '\0';
-    snprintf(path, sizeof(path), "%s/outbox", rig->dir);
+    snprintf(path, sizeof(path), "%s/outbox", rig->data);
     snprintf(want, sizeof(want), "%llu", (unsigned long long)number);
     buf_init(&text, 1024 * 1024);
     if (file_read(&text, path, 1024 * 1024 - 1, NULL) == RC_OK) {

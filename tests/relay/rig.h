@@ -6,6 +6,8 @@
 #ifndef PARLEY_TESTS_RELAY_RIG_H
 #define PARLEY_TESTS_RELAY_RIG_H
 
+#include <sys/types.h>
+
 #include "crypto/cert.h"
 #include "crypto/prim.h"
 #include "link/channel.h"
@@ -19,7 +21,8 @@
 #define OK REASON(REASON_UNSPECIFIED)
 
 struct rig {
-    char dir[64];
+    char dir[64];  /* of the test */
+    char data[72]; /* of the relay: dir/relay */
     struct loop *loop;
     struct channel_hub *hub;
     struct clock *clock;
@@ -30,6 +33,7 @@ struct rig {
     struct buf certificate;
     struct relay *relay; /* NULL: the port is that of a program outside */
     uint16_t port;
+    pid_t child; /* parley-relay, when rig_spawn() started it */
 };
 
 /* A folder, keys, a loop, options; not started. */
@@ -38,6 +42,13 @@ void rig_start(struct rig *rig);
 /* Stop and start again on the same folder: everything in memory is gone. */
 void rig_restart(struct rig *rig);
 void rig_stop(struct rig *rig);
+/* Start the program parley-relay (PARLEY_RELAY_PROGRAM) on the rig's folder instead, with at most
+ * so many descriptors (0: as many as there are). False: not available here. */
+bool rig_spawn(struct rig *rig, unsigned n_descriptors);
+/* Send it a signal and wait for its end; the status of waitpid(2). */
+int rig_kill(struct rig *rig, int signal);
+/* Ask it on its administration socket; the answer's text. */
+void rig_admin(struct rig *rig, const char *line, struct buf *out);
 /* Everything away, the folder too. */
 void rig_wipe(struct rig *rig);
 /* Move platform time and run what is due. */

@@ -63,7 +63,7 @@ test_code_goes_to_the_outbox(void **state)
     rig_code(&o->rig, NUMBER, code);
     assert_int_equal(strlen(code), 6);
     assert_int_equal(strspn(code, "0123456789"), 6);
-    snprintf(path, sizeof(path), "%s/outbox", o->rig.dir);
+    snprintf(path, sizeof(path), "%s/outbox", o->rig.data);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     /* what is stored is a hash */
@@ -77,7 +77,7 @@ test_code_command(void **state)
     char command[160];
 
     rig_stop(&o->rig);
-    snprintf(command, sizeof(command), "cat > %s/outbox", o->rig.dir);
+    snprintf(command, sizeof(command), "cat > %s/outbox", o->rig.data);
     o->rig.opt.code_command = command;
     rig_start(&o->rig);
     device_register(&o->d, 1); /* reads the code out of the file that the command wrote */
