@@ -41,6 +41,7 @@ rig_init(struct rig *rig)
     struct channel_hub_opt hub = {.log = log_none()};
 
     memset(rig, 0, sizeof(*rig));
+    signal(SIGPIPE, SIG_IGN); /* as process_harden() does for the program */
     assert_int_equal(crypto_start(NULL), RC_OK);
     strcpy(rig->dir, "/tmp/parley-relay-XXXXXX");
     assert_non_null(mkdtemp(rig->dir));
