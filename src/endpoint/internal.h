@@ -15,7 +15,7 @@
 #include "wire/ident.h"
 #include "wire/wire.h"
 
-#define ARENA_JOB_MAX (8u * 1024 * 1024)
+#define ARENA_JOB_MAX (64u * 1024 * 1024) /* a whole window of every lane fits */
 #define FETCHES_MAX 64u /* bundle fetches in flight */
 #define QUEUE_MAX 4096u /* publishes kept in memory; the rest is read again from the store */
 #define PAGE_MAX 256u
