@@ -19,6 +19,8 @@
 #define REASON(name) PARLEY__WIRE__REASON__##name
 #define CLOSED(name) PARLEY__WIRE__CLOSE_REASON__##name
 #define OK REASON(REASON_UNSPECIFIED)
+#define FIELD(array)                                                                               \
+    wire_field(bytes_of((array), sizeof(array))) /* a protobuf field over an array */
 
 struct rig {
     char dir[64];  /* of the test */

@@ -49,7 +49,7 @@ tear_down(void **state)
 
 #define SPAWN_OR_SKIP(rig, n)                                                                      \
     if (!rig_spawn((rig), (n))) {                                                                  \
-        print_message("# skipped: PARLEY_RELAY_PROGRAM names no program\n");                         \
+        print_message("# skipped: PARLEY_RELAY_PROGRAM names no program\n");                       \
         skip();                                                                                    \
     }
 
