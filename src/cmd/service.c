@@ -337,7 +337,7 @@ run(struct service *service, struct err *err)
 int
 service_main(const struct service_program *program, int argc, char **argv)
 {
-    struct service service = {.program = program};
+    struct service service = {.program = program, .state = program->state};
     struct err err = {0};
     enum rc rc;
 

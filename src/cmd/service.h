@@ -21,6 +21,7 @@ struct service_program {
     const struct config_row *settings; /* must hold the rows of SERVICE_SETTINGS */
     size_t n_settings;
     struct process_user user;
+    void *state; /* the program's own, at service->state from the beginning; or NULL */
     /* Before root is given up: read what only root can read. May be NULL. */
     enum rc (*prepare)(struct service *service, struct err *err);
     /* Open everything; service_ready() is called now or later. */

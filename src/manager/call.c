@@ -75,27 +75,35 @@ run(struct store_job *job, struct store_tx *tx, struct err *err)
 }
 
 static void
-done(struct store_job *job, enum rc rc, const struct err *err)
+answer(struct call *call, enum rc rc, const struct err *err)
 {
-    struct call *call = (struct call *)job;
     struct manager *m = call->manager;
 
-    m->in_flight--;
     if (rc != RC_OK) {
         if (rc >= RC_COUNT || statuses[rc] == 0 || statuses[rc] >= 500)
             log_event(m->log, LOG_ERROR, "internal.failed", LOG_STR("route", call->route->path),
                       LOG_STR("error", err->text), LOG_STR("rc", rc_name(rc)));
         reply_error(call->req, rc, err->text);
+    } else if (call->route->finish != NULL) {
+        call->route->finish(call);
     } else {
-        if (call->route->writes && call->route->finish == NULL)
+        if (call->route->writes)
             hub_send(m->hub, buf_bytes(&call->events));
-        if (call->route->finish != NULL)
-            call->route->finish(call);
-        else
-            http_reply(call->req, call->status, json_header, ARRAY_LEN(json_header),
-                       buf_bytes(&call->out));
+        http_reply(call->req, call->status, json_header, ARRAY_LEN(json_header),
+                   buf_bytes(&call->out));
     }
+}
+
+static void
+done(struct store_job *job, enum rc rc, const struct err *err)
+{
+    struct call *call = (struct call *)job;
+    struct manager *m = call->manager;
+
+    if (!m->is_closing) /* otherwise the request went with its listener */
+        answer(call, rc, err);
     call_free(call);
+    manager_job_over(m);
 }
 
 /* Whether the path fits the pattern; "*" gives *id. */

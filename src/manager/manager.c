@@ -1,6 +1,7 @@
 /* manager.c - putting the manager together and taking it apart; see manager.h. */
 #include "manager/manager.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -166,32 +167,71 @@ static void
 timer_closed(struct loop_timer *timer)
 {
     struct manager *m = (struct manager *)((char *)timer - offsetof(struct manager, renew_timer));
+    void (*fn)(void *ctx) = m->on_closed;
+    void *ctx = m->on_closed_ctx;
 
+    keyring_free(&m->ring);
     free(m->seed);
     free(m->operator_name);
     bytes_wipe(m->dir.authority_seed, sizeof(m->dir.authority_seed));
     free(m);
+    if (fn != NULL)
+        fn(ctx);
+}
+
+static void
+release(struct manager *m)
+{
+    if (m->renew_timer.is_open)
+        loop_timer_close(&m->renew_timer, timer_closed);
+    else
+        timer_closed(&m->renew_timer);
+}
+
+void
+manager_job_over(struct manager *m)
+{
+    assert(m->in_flight > 0);
+    if (--m->in_flight == 0 && m->is_closing)
+        release(m);
+}
+
+void
+manager_close(struct manager **manager, void (*fn)(void *ctx), void *ctx)
+{
+    struct manager *m = *manager;
+
+    *manager = NULL;
+    if (m == NULL) {
+        if (fn != NULL)
+            fn(ctx);
+        return;
+    }
+    m->is_closing = true;
+    m->on_closed = fn;
+    m->on_closed_ctx = ctx;
+    hub_free(&m->hub);
+    http_server_free(&m->server);
+    store_free(&m->store); /* finishes what was submitted; its done() are posted */
+    if (m->in_flight == 0)
+        release(m);
+}
+
+static void
+set_flag(void *ctx)
+{
+    *(bool *)ctx = true;
 }
 
 void
 manager_free(struct manager **manager)
 {
-    struct manager *m = *manager;
+    struct loop *loop = *manager == NULL ? NULL : (*manager)->loop;
+    bool is_closed = false;
 
-    *manager = NULL;
-    if (m == NULL)
-        return;
-    m->is_closing = true;
-    store_free(&m->store); /* finishes what was submitted */
-    while (m->in_flight > 0)
-        loop_poll(m->loop);
-    hub_free(&m->hub);
-    http_server_free(&m->server);
-    keyring_free(&m->ring);
-    if (m->renew_timer.is_open)
-        loop_timer_close(&m->renew_timer, timer_closed);
-    else
-        timer_closed(&m->renew_timer);
+    manager_close(manager, set_flag, &is_closed);
+    while (!is_closed)
+        loop_poll(loop);
 }
 
 uint16_t
@@ -229,20 +269,21 @@ renew_done(struct store_job *job, enum rc rc, const struct err *err)
 {
     struct renewal *r = (struct renewal *)job;
     struct manager *m = r->m;
+    bool is_more = rc == RC_OK && r->count == LIST_MAX && !m->is_closing;
 
-    m->in_flight--;
     if (rc != RC_OK)
         log_event(m->log, LOG_ERROR, "certificates.failed", LOG_RC(err));
     else if (r->count > 0)
         log_event(m->log, LOG_INFO, "certificates.renewed", LOG_UINT("count", r->count));
-    if (rc == RC_OK)
+    if (rc == RC_OK && !m->is_closing)
         hub_send(m->hub, buf_bytes(&r->events));
-    if (rc == RC_OK && r->count == LIST_MAX && !m->is_closing)
-        manager_renew(m, r->fn, r->ctx); /* more are due */
+    if (is_more)
+        manager_renew(m, r->fn, r->ctx);
     else if (r->fn != NULL)
         r->fn(r->ctx);
     buf_free(&r->events);
     free(r);
+    manager_job_over(m);
 }
 
 void
@@ -295,11 +336,12 @@ static void
 count_done(struct store_job *job, enum rc rc, const struct err *err)
 {
     struct counting *c = (struct counting *)job;
+    struct manager *m = c->m;
 
-    c->m->in_flight--;
-    c->counts.streams = c->m->hub == NULL ? 0 : hub_streams(c->m->hub);
+    c->counts.streams = m->hub == NULL ? 0 : hub_streams(m->hub);
     c->fn(c->ctx, rc == RC_OK ? &c->counts : NULL);
     free(c);
+    manager_job_over(m);
 }
 
 void

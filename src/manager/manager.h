@@ -38,7 +38,11 @@ struct manager_counts {
 /* Open store and keys, listen. Blocking: at start only. */
 NODISCARD enum rc manager_open(struct manager **out, const struct manager_opt *opt,
                                struct err *err);
-/* Stop listening, finish what was submitted, close. Runs the loop for the last answers. */
+/* Stop listening, finish what was submitted, close; waits for the disk, not for peers, whose open
+ * calls are dropped. *manager is NULL afterwards; fn (NULL allowed) is called once all is released,
+ * from inside or soon on the loop. */
+void manager_close(struct manager **manager, void (*fn)(void *ctx), void *ctx);
+/* The same, running the loop until all is released: outside of loop_run only. */
 void manager_free(struct manager **manager);
 uint16_t manager_port(const struct manager *manager);
 /* Do what became due by the clock (certificates); fn is called after its commit. fn may be NULL. */

@@ -8,7 +8,6 @@
 #include "base/hex.h"
 #include "manager/provision.h"
 #include "manager/sql.h"
-#include "manager/state.h"
 #include "manager/tokens.h"
 
 /* ---- lists ---- */
@@ -557,7 +556,6 @@ status_show(struct call *call, struct work *w, struct err *err)
     jw_kv_str(&jw, "program", "parley-manager");
     for (size_t i = 0; rows.has_row && i < ARRAY_LEN(names); i++)
         jw_kv_int(&jw, names[i], store_col_int(&rows, (int)i));
-    jw_kv_int(&jw, "streams", hub_streams(call->manager->hub));
     jw_kv_int(&jw, "time", w->now_s);
     jw_object_end(&jw);
     rc = rows.rc;

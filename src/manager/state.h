@@ -1,4 +1,4 @@
-/* state.h - the manager's inside, shared by manager.c and call.c. Internal to src/manager. */
+/* state.h - the manager's inside, shared by its files. Internal to src/manager. */
 #ifndef PARLEY_MANAGER_STATE_H
 #define PARLEY_MANAGER_STATE_H
 
@@ -18,6 +18,12 @@ struct manager {
     struct loop_timer renew_timer;
     unsigned in_flight; /* jobs whose done() is still to come */
     bool is_closing;
+    void (*on_closed)(void *ctx); /* once, at the very end; or NULL */
+    void *on_closed_ctx;
 };
+
+/* The last done() of a job has run: in_flight is one less. Releases everything when that was the
+ * last one of a closing manager; the caller must not touch *m afterwards. */
+void manager_job_over(struct manager *m);
 
 #endif
