@@ -248,6 +248,28 @@ answered(void *ctx, enum rc rc, int status, struct bytes body, const char *error
         (void)!json_read(&wait->answer, body, 8u << 20, NULL);
 }
 
+static void
+nobody_waits(void *ctx, enum rc rc, int status, struct bytes body, const char *error_text)
+{
+}
+
+void
+harness_fire(struct harness *h, const char *cn, enum http_method method, const char *path,
+             const char *body)
+{
+    char url[512];
+
+    snprintf(url, sizeof(url), "https://127.0.0.1:%u%s", manager_port(h->manager), path);
+    assert_int_equal(http_client_call(NULL, client_of(h, cn),
+                                      &(struct http_call_opt){.method = method,
+                                                              .url = url,
+                                                              .body = bytes_of_str(body),
+                                                              .response_max = 1u << 20,
+                                                              .on_done = nobody_waits},
+                                      NULL),
+                     RC_OK);
+}
+
 int
 harness_ask(struct harness *h, json_t **out, const char *cn, enum http_method method,
             const char *path, const char *body)

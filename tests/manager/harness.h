@@ -43,6 +43,9 @@ int harness_ask(struct harness *h, json_t **out, const char *cn, enum http_metho
 /* The same for a call that must succeed. */
 json_t *harness_get(struct harness *h, const char *cn, const char *path);
 json_t *harness_post(struct harness *h, const char *cn, const char *path, const char *body);
+/* Start a call and let nobody wait for it. */
+void harness_fire(struct harness *h, const char *cn, enum http_method method, const char *path,
+                  const char *body);
 
 /* A Graph call with the principal that tokens/check gives for `token`: its status and body. */
 int harness_graph(struct harness *h, json_t **out, const char *token, const char *method,

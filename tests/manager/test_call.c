@@ -145,6 +145,28 @@ test_foreign_waba_is_refused_for_apps_and_tokens(void **state)
     json_decref(b);
 }
 
+/* Closing with calls at every stage: what was committed is there afterwards, nothing else is
+ * harmed. */
+static void
+test_closing_with_calls_in_flight(void **state)
+{
+    json_t *status;
+    int64_t made;
+
+    for (unsigned turns = 0; turns < 12; turns++) {
+        for (unsigned i = 0; i < 8; i++)
+            harness_fire(&h, "parley-cli", HTTP_POST, "/internal/v1/businesses",
+                         "{\"name\":\"In flight\"}");
+        for (uint64_t end = uv_hrtime() + turns * 3000000ull; uv_hrtime() < end;)
+            loop_poll(h.loop); /* a little further each time */
+        harness_restart(&h);
+    }
+    status = harness_get(&h, "parley-cli", "/internal/v1/status");
+    made = json_int(status, "businesses", 0);
+    assert_true(made >= 1 && made <= 1 + 12 * 8);
+    json_decref(status);
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -155,6 +177,7 @@ main(void)
         CASE(test_unknown_routes),
         CASE(test_operator_life_of_objects),
         CASE(test_foreign_waba_is_refused_for_apps_and_tokens),
+        CASE(test_closing_with_calls_in_flight),
     };
 
     return cmocka_run_group_tests_name("manager/call", tests, NULL, NULL);
