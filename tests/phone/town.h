@@ -1,0 +1,61 @@
+/* town.h - a real relay and people with phones, all in the test's process, for tests.
+ *
+ * Each person has a folder, a store, a key ring and a phone with one profile. Calls that wait give
+ * up after RIG_WAIT_MS and fail the test. */
+#ifndef PARLEY_TESTS_PHONE_TOWN_H
+#define PARLEY_TESTS_PHONE_TOWN_H
+
+#include "../relay/rig.h"
+#include "phone/phone.h"
+
+struct person {
+    struct rig *rig;
+    const char *name;
+    uint64_t number;
+    char dir[64];
+    struct store *store;
+    struct keyring *ring;
+    struct phone *phone;
+    struct profile *profile;
+};
+
+/* A folder and an open phone without profiles. */
+void person_init(struct person *p, struct rig *rig, const char *name, uint64_t number);
+/* Close the phone and the store; everything in memory is gone. */
+void person_stop(struct person *p);
+void person_start(struct person *p);
+/* As after kill -9, as far as a process can do that to itself: what the store has not committed is
+ * lost, and the relay hears nothing. */
+void person_wipe(struct person *p);
+
+struct answer {
+    bool is_done;
+    enum rc rc;
+    char text[200], id[300];
+    struct phone_verification v;
+};
+void answer_take(void *ctx, enum rc rc, const char *text); /* a phone_reply_fn */
+/* Wait until it came; its rc. */
+enum rc answer_wait(struct person *p, struct answer *a);
+
+void person_register(struct person *p);
+/* The steps alone. */
+enum rc person_ask_code(struct person *p);
+enum rc person_confirm(struct person *p, const char *code);
+enum rc person_reinstall(struct person *p);
+void person_wait_up(struct person *p);
+/* Send and fail the test if that is refused; the id is borrowed until the next call. */
+const char *person_send(struct person *p, const struct person *to, const char *text);
+enum rc person_send_reply(struct person *p, const struct person *to, const char *text,
+                          const char *reply_to, struct answer *out);
+void person_offline(struct person *p, bool is_offline);
+struct answer person_verify(struct person *p, const struct person *other);
+
+/* The whole history as JSON lines; the caller frees. */
+char *person_history(struct person *p);
+/* How often `part` occurs in the history. */
+unsigned person_count(struct person *p, const char *part);
+/* Wait until `part` occurs `n` times. */
+void person_wait_count(struct person *p, const char *part, unsigned n);
+
+#endif
