@@ -9,6 +9,7 @@
 int parley_cmd_up(int argc, char **argv);
 int parley_cmd_ready(int argc, char **argv);
 int parley_cmd_stop(int argc, char **argv);
+int parley_cmd_clock(int argc, char **argv);
 int parley_cmd_demo_provision(int argc, char **argv);
 int parley_cmd_phone(int argc, char **argv);
 

@@ -15,17 +15,18 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *help; /* NULL: not for people */
 } commands[] = {
-    {"up",             parley_cmd_up,             "run the whole platform on this machine"      },
-    {"ready",          parley_cmd_ready,          "wait until the platform serves"              },
-    {"stop",           parley_cmd_stop,           "stop the running platform"                   },
-    {"business",       parley_cmd_business,       "businesses: add, create, list, show, revoke" },
-    {"waba",           parley_cmd_waba,           "WhatsApp Business Accounts"                  },
-    {"number",         parley_cmd_number,         "business phone numbers"                      },
-    {"app",            parley_cmd_app,            "apps and their secrets"                      },
-    {"token",          parley_cmd_token,          "access tokens"                               },
-    {"demo-provision", parley_cmd_demo_provision, NULL                                          },
-    {"version",        cmd_version,               "version of this program"                     },
-    {"help",           cmd_help,                  "this list"                                   },
+    {"up",             parley_cmd_up,             "run the whole platform on this machine"     },
+    {"ready",          parley_cmd_ready,          "wait until the platform serves"             },
+    {"stop",           parley_cmd_stop,           "stop the running platform"                  },
+    {"clock",          parley_cmd_clock,          "move the time of a test platform"           },
+    {"business",       parley_cmd_business,       "businesses: add, create, list, show, revoke"},
+    {"waba",           parley_cmd_waba,           "WhatsApp Business Accounts"                 },
+    {"number",         parley_cmd_number,         "business phone numbers"                     },
+    {"app",            parley_cmd_app,            "apps and their secrets"                     },
+    {"token",          parley_cmd_token,          "access tokens"                              },
+    {"demo-provision", parley_cmd_demo_provision, NULL                                         },
+    {"version",        cmd_version,               "version of this program"                    },
+    {"help",           cmd_help,                  "this list"                                  },
 };
 
 static void

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/hex.h"
 #include "crypto/prim.h"
 
@@ -315,6 +316,8 @@ run(struct service *service, struct err *err)
         rc = loop_new(&service->loop, err);
     if (rc == RC_OK)
         rc = clock_new_system(&service->clock, err);
+    if (rc == RC_OK)
+        rc = offset_load(service, err);
     if (rc != RC_OK)
         return rc;
     for (size_t i = 0; i < ARRAY_LEN(signums); i++) {
