@@ -140,19 +140,53 @@ clock_moved(struct service *service, struct admin_call *call, enum rc rc, const 
         service_due_done(service);
 }
 
+/* The offset outlives the program: DIR/clock.offset. */
+static const char *
+offset_path(char *out, size_t size, const struct service *service)
+{
+    snprintf(out, size, "%s/clock.offset", config_str(service->config, "data_dir"));
+    return out;
+}
+
+static enum rc
+offset_save(const struct service *service, struct err *err)
+{
+    char path[1100], text[32];
+
+    snprintf(text, sizeof text, "%lld\n", (long long)clock_offset_ms(service->clock));
+    return file_replace(offset_path(path, sizeof path, service), bytes_of_str(text), 0600, err);
+}
+
+static enum rc
+offset_load(struct service *service, struct err *err)
+{
+    struct buf text;
+    char path[1100];
+    enum rc rc = RC_OK;
+
+    if (!config_bool(service->config, "test_clock"))
+        return RC_OK;
+    buf_init(&text, 64);
+    if (file_read(&text, offset_path(path, sizeof path, service), 64, NULL) == RC_OK)
+        rc = clock_set_offset_ms(service->clock, strtoll(buf_cstr(&text), NULL, 10), err);
+    buf_free(&text);
+    return rc;
+}
+
 static void
 clock_set(struct admin_call *call, void *ctx)
 {
     struct service *service = ctx;
     const char *text = admin_arg(call, 0);
     struct err err = {0};
+    enum rc rc;
 
     if (!may_move_clock(service, call))
         return;
-    clock_moved(
-        service, call,
-        clock_set_offset_ms(service->clock, text == NULL ? -1 : strtoll(text, NULL, 10), &err),
-        &err);
+    rc = clock_set_offset_ms(service->clock, text == NULL ? -1 : strtoll(text, NULL, 10), &err);
+    if (rc == RC_OK)
+        rc = offset_save(service, &err);
+    clock_moved(service, call, rc, &err);
 }
 
 static void
