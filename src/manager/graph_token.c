@@ -49,12 +49,7 @@ static void
 put_scopes(struct json_writer *jw, const struct principal *p)
 {
     jw_key(jw, "scopes");
-    jw_array(jw);
-    for (unsigned i = 0; i < PERM_NAMES; i++) {
-        if (p->scopes & permission_at(i))
-            jw_str(jw, permission_name(i));
-    }
-    jw_array_end(jw);
+    permission_put(jw, p->scopes);
     jw_key(jw, "granular_scopes");
     jw_array(jw);
     for (unsigned i = 0; i < PERM_NAMES; i++) {

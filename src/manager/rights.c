@@ -22,6 +22,17 @@ permission_at(unsigned i)
     return permissions[i].bit;
 }
 
+void
+permission_put(struct json_writer *jw, uint32_t scopes)
+{
+    jw_array(jw);
+    for (unsigned i = 0; i < PERM_NAMES; i++) {
+        if (scopes & permissions[i].bit)
+            jw_str(jw, permissions[i].name);
+    }
+    jw_array_end(jw);
+}
+
 uint32_t
 permission_read(const char *name)
 {

@@ -22,6 +22,8 @@ enum permission {
 /* "whatsapp_business_messaging" …; i < PERM_NAMES, in the order that answers list them. */
 const char *permission_name(unsigned i);
 enum permission permission_at(unsigned i);
+/* The names of the bits, as a JSON array. */
+void permission_put(struct json_writer *jw, uint32_t scopes);
 /* 0 for a name that is none. */
 uint32_t permission_read(const char *name);
 
