@@ -95,6 +95,8 @@ publish_send(struct endpoint *ep, const struct publish_item *p)
     if (frame.publish != NULL)
         rc = link_request(ep->link, &frame, WIRE_REQUEST_TIMEOUT_MS, on_publish_result, flight,
                           NULL);
+    if (rc == RC_OK)
+        trace_published(ep, frame.publish);
     if (frame.publish != NULL)
         parley__wire__publish__free_unpacked(frame.publish, NULL);
     if (rc != RC_OK) {

@@ -16,7 +16,7 @@
 #include "wire/wire.h"
 
 #define ARENA_JOB_MAX (64u * 1024 * 1024) /* a whole window of every lane fits */
-#define FETCHES_MAX 64u /* bundle fetches in flight */
+#define FETCHES_MAX 64u                   /* bundle fetches in flight */
 #define QUEUE_MAX 4096u /* publishes kept in memory; the rest is read again from the store */
 #define PAGE_MAX 256u
 #define RESENDS_MAX 5u /* retry requests honoured per message */
@@ -211,6 +211,16 @@ NODISCARD enum rc seal_for_devices(struct endpoint *ep, struct store_tx *tx,
                                    uint64_t counter, struct buf *publish, struct err *err);
 NODISCARD enum rc seal_waiting(struct endpoint *ep, struct store_tx *tx, uint64_t peer,
                                struct endpoint_outputs *out, struct err *err);
+
+/* trace.c - what a test reads at log level "trace"; begin before, encrypted after session_encrypt
+ */
+struct trace_keys {
+    bool is_on;
+    uint8_t key_hash[32], plain_hash[32];
+};
+void trace_begin(struct endpoint *ep, struct trace_keys *trace);
+void trace_encrypted(struct endpoint *ep, const struct trace_keys *trace, struct bytes cipher);
+void trace_published(struct endpoint *ep, const Parley__Wire__Publish *publish);
 
 /* receiving.c (U1), results.c (T3) */
 NODISCARD enum rc receive_one(struct work *work, struct store_tx *tx,

@@ -45,6 +45,7 @@ encrypt_one(struct endpoint *ep, struct store_tx *tx, const uint8_t peer_key[16]
             struct peer_device *d, Parley__Content__Payload *payload, struct buf *cipher,
             enum session_type *type, struct err *err)
 {
+    struct trace_keys trace;
     struct buf plain, record;
     enum rc rc;
 
@@ -53,8 +54,10 @@ encrypt_one(struct endpoint *ep, struct store_tx *tx, const uint8_t peer_key[16]
     payload->recipient_device = d->device;
     if ((rc = content_pack(&plain, payload, err)) != RC_OK)
         goto out;
+    trace_begin(ep, &trace);
     rc = session_encrypt(ep->host->engine, cipher, type, &record, &ep->secret->identity,
                          buf_bytes(&d->record), buf_bytes(&plain), err);
+    trace_encrypted(ep, &trace, buf_bytes(cipher));
     if (rc != RC_OK)
         goto out;
     d->unanswered++;
