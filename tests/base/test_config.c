@@ -99,6 +99,21 @@ test_precedence_flag_environment_file_default(void **state)
 }
 
 static void
+test_settings_of_other_programs_in_the_file(void **state)
+{
+    struct config_source source = source_of(WORDS("x"));
+    struct config *c;
+
+    source.file = make_file("of_another_program = 1\nbase_port = 3\n");
+    assert_int_equal(load(&c, source, NULL), RC_INVAL);
+    source.allow_unknown_names = true;
+    assert_int_equal(load(&c, source, NULL), RC_OK);
+    assert_int_equal(config_int(c, "base_port"), 3);
+    config_free(&c);
+    unlink(source.file);
+}
+
+static void
 test_flags_and_rest(void **state)
 {
     struct config *c;
@@ -256,6 +271,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_precedence_flag_environment_file_default),
+        cmocka_unit_test(test_settings_of_other_programs_in_the_file),
         cmocka_unit_test(test_flags_and_rest),
         cmocka_unit_test(test_unknown_flags_may_pass),
         cmocka_unit_test(test_bad_flags),
