@@ -23,6 +23,7 @@
 
 struct cloud {
     struct cloud_opt opt;
+    const struct store_part *parts[4];
     struct store *store;
     struct keyring *ring;
     struct http_server *https, *http, *internal;

@@ -4,6 +4,7 @@
  * then the listeners: nothing untrusted is read before everything that answers it exists. */
 #include "cloud/cloud.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -106,7 +107,7 @@ path_in(char *out, const struct cloud *cloud, const char *name)
 static enum rc
 open_storage(struct cloud *cloud, struct err *err)
 {
-    const struct store_part *parts[8];
+    const struct store_part **parts = cloud->parts; /* the store goes on looking at them */
     char lock[PATH_SIZE], db[PATH_SIZE], ring[PATH_SIZE], master[PATH_SIZE], name[128];
     struct store_opt opt = {.backend = STORE_SQLITE,
                             .path = path_in(db, cloud, "cloud.db"),
@@ -117,6 +118,7 @@ open_storage(struct cloud *cloud, struct err *err)
                             .ctx = cloud->opt.ctx};
     enum rc rc;
 
+    assert(gateway_parts_n < ARRAY_LEN(cloud->parts));
     for (size_t i = 0; i < gateway_parts_n; i++)
         parts[opt.n_parts++] = gateway_parts[i];
     parts[opt.n_parts++] = &hooks_part;
