@@ -43,6 +43,7 @@ struct worker {
     pthread_t thread;
     bool has_thread, is_listening;
     uv_tcp_t listener;
+    int spare_fd; /* given up to turn a connection away when there is no other */
     struct loop_timer tick;
     struct peer **slots; /* by route.slot; owned */
     uint32_t *turns;     /* tenant count of each slot */

@@ -6,6 +6,7 @@
 
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "crypto/prim.h"
@@ -16,6 +17,7 @@
 
 #define LIMITER_SLOTS 65536u
 #define DRAIN_STEP_US 2000
+#define KEPT_DESCRIPTORS 64u
 
 void
 relay_limits_default(struct relay_limits *out)
@@ -70,12 +72,27 @@ count_loops(unsigned asked)
     return n > RELAY_LOOPS_MAX ? RELAY_LOOPS_MAX : n;
 }
 
+/* Keep descriptors for the store, for commands, and for accepting what is then turned away. */
+static uint32_t
+bound_connections(uint32_t asked)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return asked;
+    if (limit.rlim_cur <= 2 * KEPT_DESCRIPTORS)
+        return (uint32_t)limit.rlim_cur / 4;
+    limit.rlim_cur -= KEPT_DESCRIPTORS;
+    return limit.rlim_cur < asked ? (uint32_t)limit.rlim_cur : asked;
+}
+
 static enum rc
 copy_options(struct relay *relay, const struct relay_opt *opt, struct err *err)
 {
     relay_limits_default(&relay->limits);
     if (opt->limits != NULL)
         relay->limits = *opt->limits;
+    relay->limits.connections = bound_connections(relay->limits.connections);
     relay->clock = opt->clock;
     relay->rng = opt->rng;
     relay->log = opt->log;

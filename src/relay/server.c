@@ -5,6 +5,7 @@
  * does the same. Behind a connection's channel sits a peer, which knows no socket. */
 #include "relay/server.h"
 
+#include <fcntl.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,6 +203,21 @@ turn_away(struct worker *worker)
     uv_close((uv_handle_t *)tcp, close_handle);
 }
 
+/* No descriptor left to accept with: use the spare one, or the connection would wait for ever. */
+static void
+turn_away_with_spare(struct worker *worker)
+{
+    uv_os_fd_t listener;
+    int fd;
+
+    if (worker->spare_fd >= 0)
+        close(worker->spare_fd);
+    if (uv_fileno((uv_handle_t *)&worker->listener, &listener) == 0 &&
+        (fd = accept(listener, NULL, NULL)) >= 0)
+        close(fd);
+    worker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static bool
 is_full(struct relay *relay)
 {
@@ -254,6 +270,8 @@ on_connection(uv_stream_t *listener, int status)
                  .rng = relay->rng}
     };
 
+    if (status == UV_EMFILE || status == UV_ENFILE)
+        turn_away_with_spare(worker);
     if (status != 0)
         return;
     if (is_full(relay)) {
@@ -359,6 +377,7 @@ worker_prepare(struct worker *worker, struct relay *relay, unsigned index, const
 
     worker->relay = relay;
     worker->index = index;
+    worker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if ((rc = loop_new(&worker->loop, err)) != RC_OK)
         return rc;
     hub.loop = worker->loop;
@@ -429,6 +448,8 @@ worker_free(struct worker *worker)
         next = peer->older;
         peer_gone(peer);
     }
+    if (worker->loop != NULL && worker->spare_fd >= 0)
+        close(worker->spare_fd);
     loop_free(&worker->loop);
     free(worker->slots);
     free(worker->turns);
