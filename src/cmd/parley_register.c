@@ -98,7 +98,8 @@ request_code(struct cli *cli, const char *id, struct err *err)
 {
     enum rc rc = RC_NOTFOUND;
 
-    for (unsigned i = 0; i < KNOWN_STEPS && rc == RC_NOTFOUND; i++) {
+    /* not known there yet, or known and its lease not taken yet */
+    for (unsigned i = 0; i < KNOWN_STEPS && (rc == RC_NOTFOUND || rc == RC_BUSY); i++) {
         if (i > 0)
             pause_step();
         rc = ask_number(cli, id, "request_code", NULL, err);
