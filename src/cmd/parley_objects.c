@@ -40,13 +40,12 @@ enum rc
 command_need(const struct command *cmd, const char *name, struct err *err)
 {
     char text[64];
-    size_t i;
 
     if (command_flag(cmd, name) != NULL && command_flag(cmd, name)[0] != '\0')
         return RC_OK;
-    for (i = 0; name[i] != '\0' && i < sizeof(text) - 1; i++)
-        text[i] = name[i] == '_' ? '-' : name[i];
-    text[i] = '\0';
+    snprintf(text, sizeof(text), "%s", name);
+    for (char *c = text; *c != '\0'; c++)
+        *c = *c == '_' ? '-' : *c;
     return err_set(err, RC_INVAL, "cli", "--%s is needed", text);
 }
 

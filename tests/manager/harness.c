@@ -1,6 +1,7 @@
 /* harness.c - a manager in the test's own process; see harness.h. */
 #include "harness.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,7 +144,7 @@ open_manager(struct harness *h)
 {
     struct buf ca, cert, key;
     struct manager_opt opt = {.loop = h->loop,
-                              .log = log_none(),
+                              .log = h->log,
                               .clock = h->clock,
                               .rng = rng_system(),
                               .host = "127.0.0.1",
@@ -182,6 +183,14 @@ harness_start(struct harness *h, const char *seed)
     snprintf(dir, sizeof(dir), "%s/manager", h->dir);
     assert_int_equal(dir_make(dir, 0700, NULL), RC_OK);
     assert_int_equal(crypto_start(NULL), RC_OK);
+    snprintf(dir, sizeof(dir), "%s/log", h->dir);
+    h->null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(
+        log_open(&h->log,
+                 &(struct log_opt){
+                     .program = "manager", .level = LOG_TRACE, .fd = h->null_fd, .file = dir},
+                 NULL),
+        RC_OK);
     assert_int_equal(loop_new(&h->loop, NULL), RC_OK);
     assert_int_equal(clock_new_fake(&h->clock, HARNESS_NOW_MS, 1000, NULL), RC_OK);
     buf_init(&cert, CA_PEM_MAX);
@@ -221,6 +230,8 @@ harness_stop(struct harness *h)
     manager_free(&h->manager);
     loop_free(&h->loop);
     clock_free(&h->clock);
+    log_close(&h->log);
+    close(h->null_fd);
     snprintf(command, sizeof(command), "rm -rf %s", h->dir);
     assert_int_equal(system(command), 0);
 }

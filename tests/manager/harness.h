@@ -22,6 +22,8 @@
 struct harness {
     char dir[64]; /* temporary; removed at the end */
     struct loop *loop;
+    struct log *log; /* everything, into dir/log */
+    int null_fd;     /* where its other copy goes */
     struct clock *clock;
     struct manager *manager;
     char seed[32]; /* "" for none */

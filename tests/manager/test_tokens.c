@@ -221,6 +221,34 @@ test_secrets_are_not_on_the_disk(void **state)
 }
 
 static void
+test_secrets_and_numbers_are_not_in_the_log(void **state)
+{
+    const char *const canaries[] = {
+        t.token,        t.secret,         json_str(t.answer, "verify_token"),
+        "447700900123", "EAAwrongcanary", "canary-verify-5150"};
+    struct buf text;
+    char path[128];
+
+    check(NULL, t.token);
+    check(NULL, "EAAwrongcanary");
+    harness_graph(&h, NULL, t.app_token, "POST", fmt("/%s/subscriptions", t.app),
+                  "{\"object\":\"whatsapp_business_account\",\"callback_url\":"
+                  "\"https://hooks.example/wa\",\"verify_token\":\"canary-verify-5150\","
+                  "\"fields\":\"nonsense\"}");
+    harness_ask(&h, NULL, "parley-cli", HTTP_POST, "/internal/v1/provision",
+                "{\"name\":\"Other\",\"number\":\"447700900123\"}");
+    harness_ask(&h, NULL, "parley-cli", HTTP_DELETE, fmt("/internal/v1/apps/%s", t.app), NULL);
+    harness_restart(&h);
+    snprintf(path, sizeof(path), "%s/log", h.dir);
+    buf_init(&text, 16u << 20);
+    assert_int_equal(file_read(&text, path, 16u << 20, NULL), RC_OK);
+    assert_non_null(strstr(buf_cstr(&text), "store.migrated")); /* it is a log of this run */
+    for (size_t i = 0; i < ARRAY_LEN(canaries); i++)
+        assert_null(strstr(buf_cstr(&text), canaries[i]));
+    buf_free(&text);
+}
+
+static void
 test_tokens_survive_a_restart(void **state)
 {
     harness_restart(&h);
@@ -241,6 +269,7 @@ main(void)
         CASE(test_narrowed_token_sees_one_waba),
         CASE(test_appsecret_proof),
         CASE(test_secrets_are_not_on_the_disk),
+        CASE(test_secrets_and_numbers_are_not_in_the_log),
         CASE(test_tokens_survive_a_restart),
     };
 
