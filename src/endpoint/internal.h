@@ -142,8 +142,9 @@ struct endpoint {
     uint32_t fetches_in_flight;
     struct loop_timer tick; /* coarse: retries, rotation, sweeps */
     bool is_refilling;
-    uint64_t login_counter;   /* what the last login said of our store */
-    struct pending_ask *asks; /* registration requests that wait for the channel */
+    uint64_t login_counter;      /* what the last login said of our store */
+    struct enrolment *enrolment; /* waits for the channel */
+    struct pending_ask *asks;    /* registration requests that wait for the channel */
     struct self_secret
         *retired; /* the identity before a re-registration, kept while jobs may read it */
     int64_t signed_created_ms;

@@ -112,11 +112,15 @@ pending_end(struct pending_ask *p)
     free(p);
 }
 
+static void enrolment_flush(struct endpoint *ep);
+static void enrolment_abandon(struct endpoint *ep, bool all);
+
 void
 registration_flush(struct endpoint *ep)
 {
     struct pending_ask *list = ep->asks;
 
+    enrolment_flush(ep);
     ep->asks = NULL;
     for (struct pending_ask *p = list, *next; p != NULL; p = next) {
         Parley__Wire__Frame *frame;
@@ -142,6 +146,7 @@ registration_abandon(struct endpoint *ep, bool all)
     int64_t now_ms = clock_mono_ms(ep->host->clock);
     struct pending_ask **at = &ep->asks;
 
+    enrolment_abandon(ep, all);
     while (*at != NULL) {
         struct pending_ask *p = *at;
 
@@ -268,6 +273,7 @@ struct enrolment {
     struct session_prekey *one_time;
     uint32_t n_one_time, first_prekey, first_signed;
     uint64_t generation;
+    int64_t until_ms; /* monotonic: how long it waits for a channel */
 };
 
 static void
@@ -497,12 +503,46 @@ out:
 }
 
 static void
+enrolment_send(struct enrolment *e)
+{
+    struct err err = {0};
+    enum rc rc;
+
+    e->secret = e->ep->secret; /* borrowed while the frame is built */
+    rc = register_send(e, &err);
+    e->secret = NULL;
+    if (rc != RC_OK)
+        enrolment_end(e, rc, PARLEY__WIRE__REASON__UNAVAILABLE, err.text);
+}
+
+static void
+enrolment_flush(struct endpoint *ep)
+{
+    struct enrolment *e = ep->enrolment;
+
+    ep->enrolment = NULL;
+    if (e != NULL)
+        enrolment_send(e);
+}
+
+static void
+enrolment_abandon(struct endpoint *ep, bool all)
+{
+    struct enrolment *e = ep->enrolment;
+
+    if (e == NULL || (!all && e->until_ms > clock_mono_ms(ep->host->clock)))
+        return;
+    ep->enrolment = NULL;
+    enrolment_end(e, RC_TIMEOUT, PARLEY__WIRE__REASON__UNAVAILABLE,
+                  "the relay cannot be reached; is it running?");
+}
+
+static void
 enrolment_made(struct store_job *job, enum rc rc, const struct err *why)
 {
     struct enrolment *e = (struct enrolment *)job;
     struct endpoint *ep = e->ep;
     struct self_secret *old = ep->secret;
-    struct err err = {0};
 
     if (rc != RC_OK) {
         enrolment_end(e, rc, PARLEY__WIRE__REASON__UNAVAILABLE, why->text);
@@ -514,11 +554,13 @@ enrolment_made(struct store_job *job, enum rc rc, const struct err *why)
     if (ep->retired != NULL)
         sodium_free(ep->retired);
     ep->retired = old;
-    e->secret = ep->secret; /* borrowed while the frame is built */
-    rc = register_send(e, &err);
-    e->secret = NULL;
-    if (rc != RC_OK)
-        enrolment_end(e, rc, PARLEY__WIRE__REASON__UNAVAILABLE, err.text);
+    if (is_channel_open(ep)) {
+        enrolment_send(e);
+        return;
+    }
+    /* The relay does not wait for long on a channel without a login; the ticket outlives it. */
+    e->until_ms = clock_mono_ms(ep->host->clock) + WIRE_REQUEST_TIMEOUT_MS;
+    ep->enrolment = e;
 }
 
 void
