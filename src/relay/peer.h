@@ -3,7 +3,7 @@
  * Sans-I/O: frames come in by peer_frame(), leave by the io table; time and the store are handed in
  * through the relay. The channel (server.c) or a test stands behind the io table.
  * A peer belongs to its worker's thread. It lives until it has ended and every request that holds a
- * reference has come back. Source: docs/protocol/relay.md, "A connection's states". */
+ * reference has come back. Source: docs/protocol/relay.md, "Parts". */
 #ifndef PARLEY_RELAY_PEER_H
 #define PARLEY_RELAY_PEER_H
 

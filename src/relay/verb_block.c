@@ -1,7 +1,7 @@
 /* verb_block.c - a person blocked or unblocked a number: counted as a quality signal, nothing else.
  *
  * Who blocked whom is not kept: the phone itself keeps its block list. Counted once an hour for a
- * pair. Source: docs/protocol/relay.md, "Quality". */
+ * pair. Source: docs/protocol/relay.md, "Tables". */
 #include "relay/core.h"
 
 struct block {

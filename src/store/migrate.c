@@ -4,7 +4,7 @@
  * Owns the table store_migration: which of a part's scripts have been applied. All that is missing
  * runs in one transaction, so a kill in the middle leaves the old schema, and two processes that
  * start on one file at the same time do it once. A file made by a newer program is refused, not
- * guessed at. Source: docs/protocol/store.md, "Adding a part". */
+ * guessed at. Source: docs/protocol/store.md, "Giving a module its tables". */
 #include "store/internal.h"
 
 /* No shard column: it describes the schema itself, and a sharded engine keeps it on every node. */

@@ -11,7 +11,7 @@ import re
 import sys
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-PATH = re.compile(r"`((?:docs|src|tests)/[\w./-]+)`")
+PATH = re.compile(r"`((?:docs|src|tests)/[a-z0-9_./-]+)`")  # src/MODULE/FILE.c is no file's name
 FENCE = re.compile(r"^```.*?^```$", re.M | re.S)
 HEADING = re.compile(r"^#{1,6} +(.*?) *#*$", re.M)
 FROM_CODE = re.compile(r'(docs/[\w/-]+\.md)(?:, "([^"]+)")?')
