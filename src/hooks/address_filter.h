@@ -14,8 +14,8 @@
 #include "base/loop.h"
 #include "http/url.h"
 
-/* True for global unicast addresses outside every special-purpose block (v4 and v6, mapped, NAT64,
- * 6to4 and Teredo included). */
+/* True for global unicast addresses outside every special-purpose block. Addresses that carry
+ * another one inside (v4-mapped, NAT64, 6to4, Teredo) are not public. */
 bool address_is_public(const struct sockaddr *addr);
 
 struct address_rule {

@@ -11,8 +11,8 @@
  * submits a job behind the one it runs in, and when that job is done the rows are read. Nothing is
  * sent of a transaction that was undone.
  * Source: docs/protocol/webhook.md. Thread rule: hooks_enqueue runs inside a store transaction; all
- * else belongs to the loop. Order of ending: http servers and other sources, store_free, then
- * hooks_pump_free, then loop_free. */
+ * else belongs to the loop. Open the pump before and free it after whatever enqueues; free it
+ * before the store. */
 #ifndef PARLEY_HOOKS_HOOKS_H
 #define PARLEY_HOOKS_HOOKS_H
 
@@ -71,7 +71,8 @@ struct hooks_pump_opt {
 /* Open and start: rows left from before are due according to their schedule. */
 NODISCARD enum rc hooks_pump_open(struct hooks_pump **out, const struct hooks_pump_opt *opt,
                                   struct err *err);
-/* Calls in flight are dropped (their events go out again after the next start). */
+/* Calls in flight are dropped (their events go out again after the next start); outcomes that are
+ * known are handed to the store. */
 void hooks_pump_free(struct hooks_pump **pump);
 
 /* Insert within the caller's transaction; event_id (16 random bytes) is given back. On the store's
@@ -92,7 +93,7 @@ void hooks_pump_replay(struct hooks_pump *pump, uint64_t account,
 
 /* The subscription handshake: GET url?hub.mode=subscribe&hub.challenge=DIGITS&hub.verify_token=T
  * through the same filter; RC_OK when answered 200 with exactly the challenge. Once, later, on the
- * loop. text says for people what went wrong. */
+ * loop; never after hooks_pump_free. text says for people what went wrong. */
 void hooks_handshake(struct hooks_pump *pump, const char *url, const char *verify_token,
                      void (*fn)(void *ctx, enum rc rc, const char *text), void *ctx);
 

@@ -10,8 +10,21 @@
 
 struct guard {
     uv_timer_t timer;
-    bool is_over, is_closed;
+    uv_prepare_t prepare; /* after timers and before the loop blocks */
+    bool (*fn)(void *ctx);
+    void *ctx;
+    bool is_over;
+    unsigned n_closed;
 };
+
+static void
+on_prepare(uv_prepare_t *prepare)
+{
+    struct guard *guard = prepare->data;
+
+    if (guard->fn(guard->ctx))
+        uv_stop(prepare->loop);
+}
 
 static void
 on_guard(uv_timer_t *timer)
@@ -22,23 +35,26 @@ on_guard(uv_timer_t *timer)
 static void
 on_guard_closed(uv_handle_t *handle)
 {
-    ((struct guard *)handle->data)->is_closed = true;
+    ((struct guard *)handle->data)->n_closed++;
 }
 
 /* False: the limit passed. */
 static bool
 run_until(struct loop *loop, bool (*fn)(void *ctx), void *ctx)
 {
-    struct guard guard = {0};
+    struct guard guard = {.fn = fn, .ctx = ctx};
 
     uv_timer_init(loop_uv(loop), &guard.timer);
-    guard.timer.data = &guard;
+    uv_prepare_init(loop_uv(loop), &guard.prepare);
+    guard.timer.data = guard.prepare.data = &guard;
+    uv_prepare_start(&guard.prepare, on_prepare);
     uv_update_time(loop_uv(loop));
     uv_timer_start(&guard.timer, on_guard, NET_LIMIT_MS, 0);
     while (!fn(ctx) && !guard.is_over)
         uv_run(loop_uv(loop), UV_RUN_ONCE);
     uv_close((uv_handle_t *)&guard.timer, on_guard_closed);
-    while (!guard.is_closed)
+    uv_close((uv_handle_t *)&guard.prepare, on_guard_closed);
+    while (guard.n_closed < 2)
         uv_run(loop_uv(loop), UV_RUN_NOWAIT);
     return fn(ctx);
 }
