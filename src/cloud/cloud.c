@@ -1,6 +1,6 @@
 /* cloud.c - the Cloud as a whole: what is opened in which order, and how it ends.
  *
- * Order: lock of the node's name, key ring, store, directory and manager, gateway, webhook pump,
+ * Order: lock of the node's name, key ring, store, directory and manager, webhook pump, gateway,
  * then the listeners: nothing untrusted is read before everything that answers it exists. */
 #include "cloud/cloud.h"
 
@@ -189,8 +189,8 @@ open_gateway(struct cloud *cloud, struct err *err)
     enum rc rc;
 
     memcpy(gateway.relay_root, cloud->opt.relay_root, sizeof gateway.relay_root);
-    rc = gateway_open(&cloud->gateway, &gateway, err);
-    return rc == RC_OK ? hooks_pump_open(&cloud->pump, &pump, err) : rc;
+    rc = hooks_pump_open(&cloud->pump, &pump, err); /* first: the gateway's jobs enqueue into it */
+    return rc == RC_OK ? gateway_open(&cloud->gateway, &gateway, err) : rc;
 }
 
 /* Everything a listener needs, read once. */
