@@ -311,6 +311,14 @@ pipe_fell_back(const struct pipe *p)
     return p->has_fallen_back && p->state == PIPE_UP;
 }
 
+void
+pipe_raise_message_max(struct pipe *p, size_t message_max)
+{
+    assert(message_max >= p->message_max && message_max <= PIPE_MESSAGE_MAX);
+    p->message_max = message_max;
+    p->message.max = 1 + message_max;
+}
+
 size_t
 pipe_memory(const struct pipe *p)
 {

@@ -77,6 +77,9 @@ struct bytes pipe_hint(const struct pipe *pipe);
 void pipe_forget_hint(struct pipe *pipe);
 /* True when up by way of the fallback: a client then replaces its cached server key. */
 bool pipe_fell_back(const struct pipe *pipe);
+/* Raise the ceiling of one message: for an owner that allows more to a peer it has come to know.
+ * At most PIPE_MESSAGE_MAX, never below what it was. */
+void pipe_raise_message_max(struct pipe *pipe, size_t message_max);
 /* Bytes of memory held now, for accounting. */
 size_t pipe_memory(const struct pipe *pipe);
 

@@ -73,6 +73,9 @@ void channel_abandon(struct channel **channel, Parley__Wire__CloseReason reason)
 void channel_hold(struct channel *channel);
 void channel_resume(struct channel *channel);
 
+/* Raise the ceiling of one message from the peer (pipe.message_max), once it is known who it is. */
+void channel_raise_message_max(struct channel *channel, size_t message_max);
+
 bool channel_is_up(const struct channel *channel);
 /* 32 bytes each, NULL before on_up; borrowed until on_end returns. */
 const uint8_t *channel_remote_static(const struct channel *channel);

@@ -145,6 +145,13 @@ channel_read_start(struct channel *channel)
 }
 
 void
+channel_raise_message_max(struct channel *channel, size_t message_max)
+{
+    if (channel->state == CH_UP)
+        pipe_raise_message_max(channel->pipe, message_max);
+}
+
+void
 channel_hold(struct channel *channel)
 {
     if (channel->state >= CH_CLOSING || channel->is_held)

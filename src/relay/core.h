@@ -48,7 +48,8 @@ struct worker {
     struct peer **slots; /* by route.slot; owned */
     uint32_t *turns;     /* tenant count of each slot */
     uint32_t n_slots, first_free;
-    struct peer *peers; /* every connection, newest first */
+    struct peer *opening; /* connections that are not logged in: they have deadlines */
+    struct peer *settled; /* the others */
     struct loop_post drain, stop;
 };
 

@@ -31,6 +31,7 @@ struct peer_io {
     void (*close)(void *ctx, Parley__Wire__CloseReason reason, const char *text);
     size_t (*unsent)(void *ctx);         /* bytes not yet taken by the peer */
     void (*hold)(void *ctx, bool is_on); /* stop, or go on, reading from the peer */
+    void (*trust)(void *ctx);            /* logged in: frames may be large from now on */
 };
 
 enum peer_state {
@@ -57,7 +58,7 @@ struct peer {
     struct worker *worker;
     const struct peer_io *io;
     void *io_ctx;
-    struct peer *newer, *older; /* the worker's list */
+    struct peer *newer, *older; /* in one of the worker's lists */
     uint32_t refs;              /* the connection's own, and one per request under way */
     uint32_t slot, turn;
     enum peer_state state;
@@ -70,7 +71,7 @@ struct peer {
     uint32_t device;
     uint64_t generation, login;
     uint8_t identity_key[33];
-    bool is_business, is_acking, is_held;
+    bool is_business, is_acking, is_held, is_settled;
     uint32_t n_lanes;
     struct peer_lane *lanes;
     struct ack_work *ack;

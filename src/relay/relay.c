@@ -30,7 +30,7 @@ relay_limits_default(struct relay_limits *out)
         .window = 256,
         .window_bytes = 1024 * 1024,
         .connections = 1000000,
-        .opening = 20000,
+        .opening = 8192,
         .handshakes_per_10s = 200,
         .codes_per_number = 5,
         .codes_per_address = 60,

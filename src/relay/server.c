@@ -17,6 +17,8 @@
 
 #define BACKLOG 1024
 #define TICK_MS 250
+#define OPENING_FRAME_MAX (64u * 1024) /* before the login: a registration with all its keys fits  \
+                                        */
 
 /* ---- seats ---- */
 
@@ -39,6 +41,33 @@ more_slots(struct worker *worker)
     return true;
 }
 
+static void
+link_in(struct peer **list, struct peer *peer)
+{
+    peer->older = *list;
+    peer->newer = NULL;
+    if (peer->older != NULL)
+        peer->older->newer = peer;
+    *list = peer;
+}
+
+static void
+link_out(struct peer **list, struct peer *peer)
+{
+    if (peer->newer != NULL)
+        peer->newer->older = peer->older;
+    else
+        *list = peer->older;
+    if (peer->older != NULL)
+        peer->older->newer = peer->newer;
+}
+
+static struct peer **
+list_of(struct worker *worker, const struct peer *peer)
+{
+    return peer->is_settled ? &worker->settled : &worker->opening;
+}
+
 bool
 worker_seat(struct worker *worker, struct peer *peer)
 {
@@ -49,12 +78,16 @@ worker_seat(struct worker *worker, struct peer *peer)
     peer->slot = worker->first_free++;
     peer->turn = ++worker->turns[peer->slot];
     worker->slots[peer->slot] = peer;
-    peer->older = worker->peers;
-    peer->newer = NULL;
-    if (peer->older != NULL)
-        peer->older->newer = peer;
-    worker->peers = peer;
+    link_in(list_of(worker, peer), peer);
     return true;
+}
+
+void
+worker_settle(struct worker *worker, struct peer *peer)
+{
+    link_out(list_of(worker, peer), peer);
+    peer->is_settled = true;
+    link_in(list_of(worker, peer), peer);
 }
 
 void
@@ -63,12 +96,7 @@ worker_unseat(struct worker *worker, struct peer *peer)
     worker->slots[peer->slot] = NULL;
     if (peer->slot < worker->first_free)
         worker->first_free = peer->slot;
-    if (peer->newer != NULL)
-        peer->newer->older = peer->older;
-    else
-        worker->peers = peer->older;
-    if (peer->older != NULL)
-        peer->older->newer = peer->newer;
+    link_out(list_of(worker, peer), peer);
 }
 
 struct peer *
@@ -141,7 +169,13 @@ io_hold(void *ctx, bool is_on)
         channel_resume(ctx);
 }
 
-static const struct peer_io channel_io = {io_send, io_close, io_unsent, io_hold};
+static void
+io_trust(void *ctx)
+{
+    channel_raise_message_max(ctx, WIRE_FRAME_MAX);
+}
+
+static const struct peer_io channel_io = {io_send, io_close, io_unsent, io_hold, io_trust};
 
 static void
 on_up(void *ctx, struct channel *channel)
@@ -266,7 +300,7 @@ on_connection(uv_stream_t *listener, int status)
         .ops = &channel_ops,
         .pipe = {.local_static = &relay->key,
                  .payload = bytes_of(relay->certificate, relay->certificate_len),
-                 .message_max = WIRE_FRAME_MAX,
+                 .message_max = OPENING_FRAME_MAX,
                  .rng = relay->rng}
     };
 
@@ -291,7 +325,7 @@ on_tick(struct loop_timer *timer)
     struct worker *worker = (struct worker *)((char *)timer - offsetof(struct worker, tick));
     int64_t now = clock_mono_ms(worker->relay->clock);
 
-    for (struct peer *peer = worker->peers, *next; peer != NULL; peer = next) {
+    for (struct peer *peer = worker->opening, *next; peer != NULL; peer = next) {
         next = peer->older;
         peer_tick(peer, now);
     }
@@ -407,9 +441,10 @@ drain(struct loop_post *post)
     if (worker->is_listening)
         uv_close((uv_handle_t *)&worker->listener, NULL);
     worker->is_listening = false;
-    for (struct peer *peer = worker->peers, *next; peer != NULL; peer = next) {
-        next = peer->older;
-        peer_close(peer, PARLEY__WIRE__CLOSE_REASON__DRAINING, "the relay restarts");
+    for (uint32_t i = 0; i < worker->n_slots; i++) {
+        if (worker->slots[i] != NULL)
+            peer_close(worker->slots[i], PARLEY__WIRE__CLOSE_REASON__DRAINING,
+                       "the relay restarts");
     }
 }
 
@@ -444,9 +479,9 @@ worker_free(struct worker *worker)
 {
     /* peers first: their channels report no end any more */
     channel_hub_free(&worker->hub);
-    for (struct peer *peer = worker->peers, *next; peer != NULL; peer = next) {
-        next = peer->older;
-        peer_gone(peer);
+    for (uint32_t i = 0; i < worker->n_slots; i++) {
+        if (worker->slots[i] != NULL)
+            peer_gone(worker->slots[i]);
     }
     if (worker->loop != NULL && worker->spare_fd >= 0)
         close(worker->spare_fd);

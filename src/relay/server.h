@@ -14,6 +14,8 @@ struct worker;
 
 /* Give the peer a slot and a turn, and link it in the worker's list. False: no memory. */
 bool worker_seat(struct worker *worker, struct peer *peer);
+/* It has logged in: no deadline is looked at any more. */
+void worker_settle(struct worker *worker, struct peer *peer);
 void worker_unseat(struct worker *worker, struct peer *peer);
 /* The connection a route means, or NULL when it is gone. Worker's thread only. */
 struct peer *worker_peer(struct worker *worker, uint32_t slot, uint32_t turn);

@@ -264,6 +264,8 @@ become(struct peer *peer, const struct login *l)
     memcpy(peer->identity_key, l->identity_key, sizeof(peer->identity_key));
     peer->deadline_ms = 0;
     peer->state = PEER_UP;
+    worker_settle(peer->worker, peer);
+    peer->io->trust(peer->io_ctx);
     atomic_fetch_sub(&peer->worker->relay->n_opening, 1);
     atomic_fetch_add(&peer->worker->relay->counters.logins, 1);
     return true;

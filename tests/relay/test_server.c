@@ -203,6 +203,22 @@ test_connection_ceiling(void **state)
     device_register(&o->ana, 1); /* room again */
 }
 
+/* Who is not logged in yet cannot make the relay hold a large frame; who is can. */
+static void
+test_i39_large_frames_come_after_the_login(void **state)
+{
+    struct one *o = *state;
+    struct message m = {.to = &o->ana, .len = 65 * 1024};
+
+    device_register(&o->ana, 1);
+    device_publish(&o->ana, &m);
+    device_wait_end(&o->ana);
+    assert_int_not_equal(o->ana.end, CHANNEL_BYE);
+    device_come(&o->ana);
+    m = (struct message){.to = &o->ana, .len = 65 * 1024};
+    assert_int_equal(device_publish_wait(&o->ana, &m), REASON(STALE_DEVICES)); /* to herself */
+}
+
 /* A frame that is no request, from somebody who is logged in. */
 static void
 test_wrong_frames(void **state)
@@ -239,9 +255,13 @@ main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_i39_half_open_and_silent), TEST(test_i39_garbage),
-        TEST(test_i39_no_login_in_time),     TEST(test_i39_address_that_knocks_too_often),
-        TEST(test_connection_ceiling),       TEST(test_wrong_frames),
+        TEST(test_i39_half_open_and_silent),
+        TEST(test_i39_garbage),
+        TEST(test_i39_no_login_in_time),
+        TEST(test_i39_address_that_knocks_too_often),
+        TEST(test_connection_ceiling),
+        TEST(test_i39_large_frames_come_after_the_login),
+        TEST(test_wrong_frames),
         TEST(test_stopping_says_draining),
     };
 
