@@ -24,6 +24,7 @@ static const struct command {
     {"number",         parley_cmd_number,         "business phone numbers"                     },
     {"app",            parley_cmd_app,            "apps and their secrets"                     },
     {"token",          parley_cmd_token,          "access tokens"                              },
+    {"phone",          parley_cmd_phone,          "a person's phone: register, send, listen"   },
     {"demo-provision", parley_cmd_demo_provision, NULL                                         },
     {"version",        cmd_version,               "version of this program"                    },
     {"help",           cmd_help,                  "this list"                                  },

@@ -26,7 +26,7 @@ struct phone {
     struct endpoint_host host; /* what the endpoints share */
     struct profile *profiles;
     struct loop_timer tick; /* hourly: what is due */
-    bool is_closing;
+    bool is_closing, may_shift_clock;
     uint32_t jobs; /* what still points here */
     void (*on_closed)(void *ctx);
     void *closed_ctx;

@@ -95,6 +95,59 @@ due_release(void *ctx)
     phone_release(phone);
 }
 
+/* ---- the test clock's offset, remembered ---- */
+
+struct offset_job {
+    struct store_job job;
+    struct due *due;
+    int64_t offset_ms;
+};
+
+static enum rc
+offset_run(struct store_job *job, struct store_tx *tx, struct err *err)
+{
+    return store_run(tx, &phone_part, SQL_NOTE_PUT, NULL, err,
+                     ST_ARGS(ST_I(NOTE_CLOCK_OFFSET), ST_I(((struct offset_job *)job)->offset_ms)));
+}
+
+static void
+offset_done(struct store_job *job, enum rc rc UNUSED, const struct err *err UNUSED)
+{
+    due_release(((struct offset_job *)job)->due);
+    free(job);
+}
+
+static void
+offset_save(struct due *due)
+{
+    struct phone *phone = due->phone;
+    struct offset_job *o = calloc(1, sizeof *o);
+
+    if (o == NULL)
+        return;
+    due->waiting++;
+    o->due = due;
+    o->offset_ms = clock_offset_ms(phone->host.clock);
+    o->job = (struct store_job){.run = offset_run, .done = offset_done, .loop = phone->host.loop};
+    store_submit(phone->host.store, &o->job);
+}
+
+static enum rc
+offset_load(void *ctx, struct store_tx *tx, struct err *err)
+{
+    struct phone *phone = ctx;
+    struct store_rows rows;
+    int64_t offset_ms = 0;
+
+    store_query(&rows, tx, &phone_part, SQL_NOTE_GET, ST_ARGS(ST_I(NOTE_CLOCK_OFFSET)));
+    if (rows.has_row)
+        offset_ms = store_col_int(&rows, 0);
+    store_rows_end(&rows);
+    if (rows.rc != RC_OK || offset_ms <= clock_offset_ms(phone->host.clock))
+        return rows.rc;
+    return clock_set_offset_ms(phone->host.clock, offset_ms, err);
+}
+
 void
 phone_run_due(struct phone *phone, void (*fn)(void *ctx), void *ctx)
 {
@@ -108,6 +161,8 @@ phone_run_due(struct phone *phone, void (*fn)(void *ctx), void *ctx)
     }
     *due = (struct due){.phone = phone, .waiting = 1, .fn = fn, .ctx = ctx};
     phone_hold(phone);
+    if (phone->may_shift_clock)
+        offset_save(due);
     HASH_ITER(hh, phone->profiles, p, next)
     {
         if (p->endpoint == NULL)
@@ -179,7 +234,12 @@ phone_open(struct phone **out, const struct phone_opt *opt, struct err *err)
     phone_hold(phone); /* the timer's */
     loop_timer_init(phone->host.loop, &phone->tick, on_tick);
     loop_timer_start(&phone->tick, TICK_MS, TICK_MS);
-    if ((rc = profiles_load(phone, err)) != RC_OK)
+    phone->may_shift_clock = opt->may_shift_clock;
+    if (phone->may_shift_clock)
+        rc = store_do(opt->store, offset_load, phone, err);
+    if (rc == RC_OK)
+        rc = profiles_load(phone, err);
+    if (rc != RC_OK)
         phone_close(&phone, NULL, NULL);
     *out = phone;
     return rc;

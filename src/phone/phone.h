@@ -40,6 +40,7 @@ struct phone_opt {
     uint8_t relay_root[32]; /* Ed25519: the relay's pinned root */
     bool has_authority;
     uint8_t authority[32]; /* Ed25519: who signs number certificates */
+    bool may_shift_clock;  /* a test clock's offset is remembered */
 };
 
 struct phone;
