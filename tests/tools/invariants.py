@@ -3,8 +3,9 @@
     invariants.py ROOT            check (TAP)
     invariants.py ROOT --write    enter the tests that the page does not name yet
 
-A named test is a C function test_…(void **state), or a file under tests/. A test whose name carries an invariant (test_i26_…) and that the page does not name is told as a
-comment: the page is then behind, not wrong.
+A named test is a C function test_…(void **state), or a file under tests/; a .test.js among them has a
+title with the invariant in it. A test that carries an invariant in its name (test_i26_…, 'I26 …') and that
+the page does not name is told as a comment: the page is then behind, not wrong.
 """
 import os
 import re
@@ -12,6 +13,7 @@ import sys
 
 PAGE = "docs/delivery.md"
 COUNT = 40
+TITLE = re.compile(r"^\s*(?:test|it|describe)\(\s*['\"`]((?:I\d+[ ,:]+)+)", re.M)
 ROW = re.compile(r"^\| I(\d+) \| (.*) \| ([^|]*) \|$")
 NAMED = re.compile(r"`([^`]+)`")
 DEFINED = re.compile(r"^(test_\w+)\(void \*\*", re.M)
@@ -23,20 +25,20 @@ def read(path):
         return f.read()
 
 
-def defined_tests(root):
-    """Every test function; the compiler refuses one that nobody runs."""
-    found = set()
+def all_tests(root):
+    """name -> the invariants it carries. C: every test function; the compiler refuses one that nobody runs."""
+    found = {}
     for base, folders, names in os.walk(os.path.join(root, "tests")):
         folders[:] = [f for f in folders if f != "node_modules"]
         for name in names:
+            path = os.path.join(base, name)
             if name.endswith(".c"):
-                found.update(DEFINED.findall(read(os.path.join(base, name))))
+                for test in DEFINED.findall(read(path)):
+                    found[test] = [int(part[1:]) for part in test.split("_") if re.fullmatch(r"i\d+", part)]
+            elif name.endswith(".test.js"):
+                titles = " ".join(TITLE.findall(read(path)))
+                found[os.path.relpath(path, root)] = sorted({int(n) for n in re.findall(r"I(\d+)", titles)})
     return found
-
-
-def invariants_of(test):
-    """[1, 10] of test_i1_i10_kills_while_delivering."""
-    return [int(part[1:]) for part in test.split("_") if re.fullmatch(r"i\d+", part)]
 
 
 def rows(page):
@@ -49,13 +51,14 @@ def problem_of(root, number, cell, tests):
     if not NAMED.search(cell) and NONE not in cell:
         return f'neither a test nor "{NONE}"'
     for name in NAMED.findall(cell):
-        if name.startswith("test_"):
-            if name not in tests:
-                return f"there is no test {name}"
-        elif not name.startswith("tests/"):
+        if name.startswith("test_") and name not in tests:
+            return f"there is no test {name}"
+        if not name.startswith(("test_", "tests/")):
             return f"{name} is no test"
-        elif not os.path.isfile(os.path.join(root, name)):
+        if name.startswith("tests/") and not os.path.isfile(os.path.join(root, name)):
             return f"there is no file {name}"
+        if name.endswith(".js") and number not in tests.get(name, []):
+            return f"{name} has no title with I{number}"
     return None
 
 
@@ -63,7 +66,7 @@ def behind(page_rows, tests):
     """number -> tests that carry it in their name and are not in its row"""
     late = {}
     for test in sorted(tests):
-        for number in invariants_of(test):
+        for number in tests[test]:
             if number in page_rows and f"`{test}`" not in page_rows[number][1]:
                 late.setdefault(number, []).append(test)
     return late
@@ -85,7 +88,7 @@ def write(path, late):
 def main():
     root = sys.argv[1]
     path = os.path.join(root, PAGE)
-    page_rows, tests = rows(read(path)), defined_tests(root)
+    page_rows, tests = rows(read(path)), all_tests(root)
     late = behind(page_rows, tests)
     if sys.argv[2:] == ["--write"]:
         write(path, late)
