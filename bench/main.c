@@ -22,6 +22,8 @@ static const struct job {
 } jobs[] = {
     {"session", "session set-ups and messages beside the bare primitives", bench_session},
     {"relay",   "messages through the relay beside bare SQLite",           bench_relay  },
+    {"api",     "accepting a message beside a bare echo",                  bench_api    },
+    {"start",   "time to ready and memory at rest",                        bench_start  },
 };
 
 static const struct config_row settings[] = {

@@ -1,0 +1,25 @@
+/* messages.h - the request that all jobs send: POST /{phone-number-id}/messages, a text of 100
+ * bytes.
+ *
+ * Thread rule: one thread. */
+#ifndef PARLEY_BENCH_MESSAGES_H
+#define PARLEY_BENCH_MESSAGES_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "platform.h"
+
+#define MESSAGE_TEXT_BYTES 100u
+
+struct messages {
+    char path[128], token[512];
+    uint64_t n; /* made so far */
+};
+
+/* Token and number of the demo. */
+void messages_init(struct messages *messages, struct platform *platform);
+/* Append one whole HTTP request. */
+void messages_put(struct messages *messages, struct buf *out, uint64_t to);
+
+#endif
