@@ -23,6 +23,7 @@ static const struct job {
     {"session", "session set-ups and messages beside the bare primitives", bench_session},
     {"relay",   "messages through the relay beside bare SQLite",           bench_relay  },
     {"api",     "accepting a message beside a bare echo",                  bench_api    },
+    {"e2e",     "messages from the API call to the delivered webhook",     bench_e2e    },
     {"start",   "time to ready and memory at rest",                        bench_start  },
 };
 
