@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "cloud/cloud.h"
 #include "cloud/directory.h"
+#include "cloud/graph_code.h"
 #include "cloud/manager_link.h"
 #include "cloud/principal.h"
 #include "crypto/seal.h"
@@ -57,32 +58,6 @@ struct call {
 
 /* ---- reply.c: answers in Graph's own shape; the call is gone afterwards ---- */
 
-/* The codes we answer, one row each in reply.c. */
-enum graph_code {
-    G_OAUTH_REQUIRED, /* 104: no token */
-    G_BAD_TOKEN,      /* 190 */
-    G_NO_PERMISSION,  /* 10 */
-    G_ACCESS_DENIED,  /* 131005 on the messaging edge */
-    G_NO_OBJECT,      /* 100/33 */
-    G_UNKNOWN_PATH,   /* 2500 */
-    G_BAD_PARAM,      /* 100 */
-    G_CONFLICT,       /* 100, HTTP 409 */
-    G_MISSING,        /* 131008 */
-    G_BAD_VALUE,      /* 131009 */
-    G_SELF,           /* 131021 */
-    G_UNSUPPORTED,    /* 131051 */
-    G_NOT_REGISTERED, /* 133010 */
-    G_PIN_MISMATCH,   /* 133005 */
-    G_NOT_VERIFIED,   /* 133006 */
-    G_REGISTER_LIMIT, /* 133016 */
-    G_CODE_WRONG,     /* 136025 */
-    G_UNAVAILABLE,    /* 2, transient */
-    G_UNKNOWN,        /* 1 */
-    G_TOO_LARGE,      /* 100, HTTP 413 */
-    G_HOOK_REFUSED,   /* 2200: the callback did not answer the handshake */
-    GRAPH_CODES
-};
-
 void call_fail(struct call *call, enum graph_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* A refusal by the manager: its error object with our trace id. */
 void call_fail_with(struct call *call, int status, const json_t *error);
@@ -96,8 +71,6 @@ void trace_make(struct cloud *cloud, char out[20]);
 
 /* Merge query, form fields and JSON into call->params. RC_MALFORMED with a text for people. */
 NODISCARD enum rc params_read(struct call *call, struct err *err);
-/* A member that must be an object, or JSON text of one (some clients send that). Borrowed. */
-const json_t *params_object(struct call *call, const char *name);
 
 /* ---- routes.c ---- */
 

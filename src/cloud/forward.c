@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cloud/call.h"
+#include "cloud/message_request.h"
 
 static void
 on_forwarded(void *ctx, enum rc rc, int status, const json_t *body)
@@ -98,7 +99,7 @@ callback_of(struct call *call, const char **verify_token)
     if (strcmp(call->edge, "subscriptions") == 0)
         name = "callback_url";
     else if (call->edge[0] == '\0')
-        source = params_object(call, "webhook_configuration");
+        source = json_member_object(call->params, "webhook_configuration");
     *verify_token = json_str(source, "verify_token");
     return json_str(source, name);
 }

@@ -87,16 +87,3 @@ params_read(struct call *call, struct err *err)
         return err_set(err, RC_MALFORMED, "params", "multipart bodies are not accepted here");
     return read_json(call, body, err);
 }
-
-const json_t *
-params_object(struct call *call, const char *name)
-{
-    json_t *value = json_object_get(call->params, name), *parsed = NULL;
-
-    if (!json_is_string(value))
-        return value;
-    if (json_read(&parsed, bytes_of_str(json_string_value(value)), CLOUD_BODY_MAX, NULL) != RC_OK)
-        return value;
-    json_object_set_new(call->params, name, parsed);
-    return parsed;
-}
