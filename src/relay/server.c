@@ -17,8 +17,9 @@
 
 #define BACKLOG 1024
 #define TICK_MS 250
-#define OPENING_FRAME_MAX (64u * 1024) /* before the login: a registration with all its keys fits  \
-                                        */
+#define OPENING_FRAME_MAX                                                                          \
+    (64u * 1024) /* before the login: a registration with all its keys fits                        \
+                  */
 
 /* ---- seats ---- */
 

@@ -148,6 +148,7 @@ batch_done(struct store_job *job, enum rc rc, const struct err *err)
     struct batch *batch = (struct batch *)job;
     unsigned n = batch->relay->n_workers, n_posts = 0;
 
+    close_batch(batch->relay->writer, batch); /* a full disk refuses a batch without running it */
     batch->rc = rc;
     if (rc != RC_OK)
         log_event(batch->relay->log, LOG_WARN, "batch.refused", LOG_UINT("works", batch->n),

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-Parley__Wire__Reason
-device_login(struct device *d, const struct claim *claims, size_t n)
+static const Parley__Wire__Frame *
+log_in(struct device *d, const struct claim *claims, size_t n)
 {
     Parley__Wire__Frame frame = PARLEY__WIRE__FRAME__INIT;
     Parley__Wire__Login body = PARLEY__WIRE__LOGIN__INIT;
@@ -38,7 +38,21 @@ device_login(struct device *d, const struct claim *claims, size_t n)
     frame.login = &body;
     reply = device_ask(d, &frame);
     buf_free(&cert);
-    return reason_of(reply);
+    return reply;
+}
+
+Parley__Wire__Reason
+device_login(struct device *d, const struct claim *claims, size_t n)
+{
+    return reason_of(log_in(d, claims, n));
+}
+
+Parley__Wire__Reason
+device_try_login(struct device *d)
+{
+    const Parley__Wire__Frame *reply = log_in(d, NULL, 0);
+
+    return reply == NULL ? REASON(UNAVAILABLE) : reason_of(reply);
 }
 
 void

@@ -35,7 +35,8 @@ struct rig {
     struct buf certificate;
     struct relay *relay; /* NULL: the port is that of a program outside */
     uint16_t port;
-    pid_t child; /* parley-relay, when rig_spawn() started it */
+    pid_t child;        /* parley-relay, when rig_spawn() started it */
+    const char *inject; /* not NULL: rig_spawn() runs the program under strace with this -e */
 };
 
 /* A folder, keys, a loop, options; not started. */
@@ -152,6 +153,8 @@ struct claim {
     uint64_t epoch;
 };
 Parley__Wire__Reason device_login(struct device *d, const struct claim *claims, size_t n);
+/* All lanes; a connection that ends instead of answering is UNAVAILABLE. */
+Parley__Wire__Reason device_try_login(struct device *d);
 /* connect and log in, which must succeed */
 void device_come(struct device *d);
 

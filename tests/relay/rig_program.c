@@ -45,8 +45,13 @@ run_program(const struct rig *rig, const char *program, unsigned n_descriptors, 
     dup2(out, STDOUT_FILENO);
     if (n_descriptors != 0)
         setrlimit(RLIMIT_NOFILE, &limit);
-    execl(program, program, data, cert, authority, "--listen=127.0.0.1:0", "--test-clock=on",
-          "--keep-dumpable=on", "--log-level=warn", "--loops=2", (char *)NULL);
+    if (rig->inject != NULL)
+        execlp("strace", "strace", "-f", "-qq", "-o", "/dev/null", "-e", rig->inject, program, data,
+               cert, authority, "--listen=127.0.0.1:0", "--test-clock=on", "--keep-dumpable=on",
+               "--log-level=error", "--loops=2", (char *)NULL);
+    else
+        execl(program, program, data, cert, authority, "--listen=127.0.0.1:0", "--test-clock=on",
+              "--keep-dumpable=on", "--log-level=warn", "--loops=2", (char *)NULL);
     _exit(127);
 }
 
