@@ -91,7 +91,7 @@ announce(struct up *up)
         if (up->plan.is_demo)
             printf(
                 "# Next, in another terminal:\n"
-                "#   . %s/demo.env\n"
+                "#   set -a; . %s/demo.env; set +a\n"
                 "#   curl -s --cacert \"$PARLEY_CA_FILE\" -H \"Authorization: Bearer "
                 "$PARLEY_TOKEN\" -H 'Content-Type: application/json' \\\n"
                 "#     -d \"{\\\"messaging_product\\\":\\\"whatsapp\\\",\\\"to\\\":\\\""
