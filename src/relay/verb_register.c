@@ -1,4 +1,4 @@
-/* verb_register.c - a ticket, keys and signatures become a registered device; or it ends.
+/* verb_register.c - a ticket, keys and signatures become a registered device.
  *
  * Four steps, each leaving the loop free: read ticket and PIN verifier; check signatures,
  * certificate and PIN on a worker thread (Argon2id takes its time); decide and write in one
@@ -379,50 +379,4 @@ verb_register(struct peer *peer, const Parley__Wire__Frame *frame)
     }
     device_keys_copy(&r->keys, r->one_time, in->keys);
     ask_read(&r->ask, run_look, look_done);
-}
-
-/* ---- leaving ---- */
-
-struct leaving {
-    struct ask ask;
-    uint64_t account, generation;
-    uint32_t device;
-    int64_t now_ms;
-};
-
-static enum rc
-run_leave(struct store_job *job, struct store_tx *tx, struct err *err)
-{
-    struct leaving *l = (struct leaving *)job;
-
-    l->ask.reason = PARLEY__WIRE__REASON__REASON_UNSPECIFIED;
-    return device_remove(tx, l->account, l->device, l->generation, l->now_ms, err);
-}
-
-static void
-leave_done(struct store_job *job, enum rc rc, const struct err *err)
-{
-    struct leaving *l = (struct leaving *)job;
-
-    if (ask_allowed(&l->ask, rc, err)) {
-        peer_done(l->ask.peer, l->ask.request_id);
-        peer_close(l->ask.peer, PARLEY__WIRE__CLOSE_REASON__UNREGISTERED, "unregistered");
-        device_close_routes(l->ask.peer->worker->relay, l->account, l->device, UINT64_MAX,
-                            "unregistered");
-    }
-    ask_end(&l->ask);
-}
-
-void
-verb_unregister(struct peer *peer, const Parley__Wire__Frame *frame)
-{
-    struct leaving *l = ask_new(peer, frame, sizeof(*l));
-
-    if (l == NULL)
-        return;
-    l->account = peer->account;
-    l->device = peer->device;
-    l->generation = peer->generation;
-    l->now_ms = relay_now_ms(peer->worker->relay);
-    ask_write(&l->ask, run_leave, leave_done, false);
 }
