@@ -54,7 +54,7 @@ typing_run(struct store_job *job, struct store_tx *tx, struct err *err)
     endpoint_peer_key(ep, t->to, key);
     if ((rc = peer_load(ep, tx, key, &devices, err)) != RC_OK)
         return rc;
-    if (devices.all_ready && !peer_is_chain_full(&devices)) {
+    if (endpoint_may_seal(ep) && devices.all_ready && !peer_is_chain_full(ep, &devices)) {
         rc = typing_seal(t, tx, &devices, key, err);
         t->is_sealed = rc == RC_OK;
     }

@@ -90,8 +90,8 @@ on_login(void *ctx, Parley__Wire__Login *login)
 {
     struct endpoint *ep = ctx;
 
-    if (ep->state == SELF_NONE || ep->is_enrolling)
-        return false;
+    if (ep->state == SELF_NONE || ep->is_enrolling || ep->enrolment != NULL)
+        return false; /* the channel stays open for registering */
     ep->login_counter = __atomic_load_n(&ep->tx_counter, __ATOMIC_RELAXED);
     ep->address = (Parley__Wire__Address)PARLEY__WIRE__ADDRESS__INIT;
     ep->address.account = ep->account;
@@ -121,21 +121,27 @@ tell_state(struct endpoint *ep, Parley__Wire__CloseReason refused)
         ep->ops->on_state(ep->ctx, ep->is_up, refused);
 }
 
+bool
+endpoint_may_seal(const struct endpoint *ep)
+{
+    return __atomic_load_n(&ep->may_seal, __ATOMIC_ACQUIRE);
+}
+
 static void
 go_up(struct endpoint *ep, uint32_t one_time_left)
 {
     ep->is_up = true;
     ep->is_refused = false;
+    __atomic_store_n(&ep->may_seal, true, __ATOMIC_RELEASE);
     flow_up(ep);
-    if (clock_unix_ms(ep->host->clock) - ep->signed_created_ms > ep->policy->signed_rotate_ms)
-        keys_rotate_if_old(ep);
-    else
-        keys_refill(ep, one_time_left);
+    keys_rotate_if_old(ep);
+    keys_refill(ep, one_time_left);
     tell_state(ep, PARLEY__WIRE__CLOSE_REASON__CLOSE_UNSPECIFIED);
 }
 
 /* The relay remembers more of us than our store: a backup was restored (I28). Sessions may read,
- * never send; every prekey is made anew; then the connection counts as up. */
+ * never send; every prekey is made anew; then the connection counts as up. Until a login has shown
+ * how it is, nothing is sealed: what is accepted before that waits (endpoint_may_seal). */
 struct recovery {
     struct store_job job;
     struct endpoint *ep;
@@ -163,9 +169,12 @@ recovery_run(struct store_job *job, struct store_tx *tx, struct err *err)
                    ST_ARGS(ST_I(ep->account), ST_I(ep->tx_counter), ST_I(ep->tx_ord)));
     if (rc == RC_OK)
         rc = store_run(tx, &endpoint_part, SQL_DEVICE_ALL_STALE, NULL, err,
-                       ST_ARGS(ST_I(ep->account), ST_I(UNANSWERED_STALE)));
+                       ST_ARGS(ST_I(ep->account), ST_I(UNANSWERED_RESTORED)));
     if (rc == RC_OK)
         rc = store_run(tx, &endpoint_part, SQL_PREKEY_CLEAR, NULL, err, ST_ARGS(ST_I(ep->account)));
+    if (rc == RC_OK) /* remembered until new ones are with the relay */
+        rc =
+            store_run(tx, &endpoint_part, SQL_SIGNED_UNMARK, NULL, err, ST_ARGS(ST_I(ep->account)));
     return rc;
 }
 
@@ -181,9 +190,11 @@ recovery_done(struct store_job *job, enum rc rc, const struct err *err)
     } else if (!ep->is_closing && link_state(ep->link) == LINK_UP) {
         ep->state = SELF_REGISTERED;
         ep->generation = r->generation;
-        ep->is_up = true;
-        if (r->is_restored)
-            keys_renew(ep, true, ep->policy->prekeys_first, true);
+        if (r->is_restored) { /* the ids after ours have been used by then */
+            ep->next_prekey = 1 + rng_below(ep->host->rng, SESSION_PREKEY_ID_MAX);
+            ep->next_signed = 1 + rng_below(ep->host->rng, SESSION_PREKEY_ID_MAX);
+            ep->must_replace = true;
+        }
         go_up(ep, UINT32_MAX);
     }
     free(r);
@@ -345,6 +356,10 @@ on_tick(struct loop_timer *timer)
     if (ep->is_closing)
         return;
     registration_lapse(ep);
+    if (ep->state != SELF_NONE && clock_mono_ms(ep->host->clock) >= ep->due_at_ms) {
+        ep->due_at_ms = clock_mono_ms(ep->host->clock) + DUE_EVERY_MS;
+        endpoint_run_due(ep, NULL, NULL);
+    }
     if (ep->is_offline)
         return;
     if (ep->must_retry && ep->is_up) {
@@ -355,6 +370,7 @@ on_tick(struct loop_timer *timer)
     }
     if (ep->is_up) {
         flow_fetch_due(ep);
+        flow_look_again(ep);
         keys_rotate_if_old(ep);
     }
 }
@@ -402,6 +418,8 @@ end:
     store_query(&rows, tx, &endpoint_part, SQL_SIGNED_NEWEST, ST_ARGS(ST_I(ep->account)));
     if (rows.has_row)
         ep->signed_created_ms = store_col_int(&rows, 1);
+    else
+        ep->must_replace = true; /* a recovery, or a registration, was cut short */
     store_rows_end(&rows);
     return rows.rc;
 }
@@ -483,6 +501,7 @@ endpoint_close(struct endpoint **out, void (*on_closed)(void *ctx), void *ctx)
     }
     ep->is_closing = true;
     ep->is_up = false;
+    work_drop_gathered(ep);
     ep->on_closed = on_closed;
     ep->closed_ctx = ctx;
     endpoint_hold(ep);
@@ -533,6 +552,12 @@ bool
 endpoint_is_registered(const struct endpoint *ep)
 {
     return ep->state == SELF_REGISTERED;
+}
+
+bool
+endpoint_is_refused(const struct endpoint *ep)
+{
+    return ep->is_refused;
 }
 
 bool

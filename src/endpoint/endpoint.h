@@ -71,6 +71,7 @@ struct endpoint_policy {
     int64_t signed_refuse_ms; /* own key older than this stops sending until renewed */
     int64_t keep_private_ms;  /* retired private keys are kept for this long */
     uint32_t hosting;         /* wire DeviceDetails.hosting */
+    uint32_t unanswered_max;  /* messages on one sending chain; 0: ENDPOINT_UNANSWERED_MAX */
 };
 extern const struct endpoint_policy endpoint_policy_gateway;
 extern const struct endpoint_policy endpoint_policy_person;
@@ -150,6 +151,8 @@ void endpoint_release(struct endpoint *ep);
 void endpoint_set_lease(struct endpoint *ep, uint64_t lease_epoch);
 bool endpoint_is_registered(const struct endpoint *ep);
 bool endpoint_is_up(const struct endpoint *ep);
+/* The relay does not know this registration (any more): the number has to be registered anew. */
+bool endpoint_is_refused(const struct endpoint *ep);
 uint64_t endpoint_account(const struct endpoint *ep);
 struct link *endpoint_link(struct endpoint *ep);
 /* Our public identity (33 bytes), borrowed; NULL before registration. */

@@ -57,15 +57,17 @@ seal_columns(struct endpoint *ep, struct store_tx *tx, const struct endpoint_mes
     rc = row_seal(ep, &c->payload, SEAL_DAY, "end_out", "payload", &row, 0, buf_bytes(&plain), err);
     if (rc != RC_OK)
         goto out;
+    if (!endpoint_may_seal(ep)) /* waits for the first login, which looks for what waits */
+        goto out;
     if ((rc = peer_load(ep, tx, key, &devices, err)) != RC_OK)
         goto out;
     if (!devices.all_ready) {
         rc = outputs_add_fetch(out, m->to, false);
         goto out;
     }
-    if (peer_is_chain_full(&devices) || is_peer_waiting(ep, tx, key))
+    if (peer_is_chain_full(ep, &devices) || is_peer_waiting(ep, tx, key))
         goto out;
-    c->counter = ++ep->tx_counter;
+    c->counter = tx_counter_next(ep);
     rc = seal_for_devices(ep, tx, &devices, key, m->payload, bytes_of(NULL, 0), c->counter,
                           &c->frame, err);
     if (rc == RC_OK)
@@ -87,7 +89,7 @@ endpoint_enqueue(struct endpoint *ep, struct store_tx *tx, const struct endpoint
     bool is_sealed;
     enum rc rc;
 
-    if (ep->secret == NULL)
+    if (tx_secret(ep) == NULL)
         return err_set(err, RC_PROTO, "endpoint.enqueue", "the number is not registered");
     buf_init(&c.payload, CONTENT_MAX + 1024 + SEAL_OVERHEAD);
     buf_init(&c.publish, WIRE_FRAME_MAX + SEAL_OVERHEAD);

@@ -112,7 +112,8 @@ publish_send(struct endpoint *ep, const struct publish_item *p)
 void
 flow_push(struct endpoint *ep)
 {
-    while (ep->is_up && ep->queue != NULL && ep->in_flight < ENDPOINT_IN_FLIGHT_MAX) {
+    while (ep->is_up && ep->queue != NULL && ep->in_flight < ENDPOINT_IN_FLIGHT_MAX &&
+           !keys_are_too_old(ep)) {
         struct publish_item *p = ep->queue;
 
         if (!publish_send(ep, p))
@@ -131,6 +132,10 @@ flow_push(struct endpoint *ep)
 static void
 queue_put(struct endpoint *ep, struct publish_item *p)
 {
+    if (ep->is_up && !ep->is_reloading && p->counter <= ep->queued_to) {
+        publish_item_free(&p); /* a page has brought it before its own job's end was told */
+        return;
+    }
     if (!ep->is_up || ep->is_reloading || ep->queue_len >= QUEUE_MAX) {
         ep->is_reloading = true;
         ep->has_newer = true; /* it is in the store, and a page will bring it */
@@ -207,8 +212,8 @@ page_done(struct store_job *job, enum rc rc, const struct err *err)
         }
         page->out->publishes_end = &page->out->publishes;
         ep->is_reloading = !is_whole;
-        flow_push(ep);
     }
+    flow_push(ep); /* and go on, also where the page was one of an earlier connection */
     endpoint_outputs_free(&page->out);
     free(page);
     endpoint_release(ep);
@@ -236,19 +241,18 @@ page_read(struct endpoint *ep)
 
 /* ---- device look-ups ---- */
 
-static void
+/* False: out of memory, or a malformed answer. */
+static bool
 bundles_add(struct endpoint *ep, uint64_t peer, Parley__Wire__Reason reason,
             const Parley__Wire__Bundles *bundles)
 {
     struct work *w = work_gathering(ep);
     struct bundles_item *item = w == NULL ? NULL : arena_alloc(w->arena, sizeof *item);
-    size_t size = bundles == NULL ? 0 : parley__wire__bundles__get_packed_size(bundles);
-    uint8_t *packed = item == NULL || size == 0 ? NULL : arena_alloc(w->arena, size);
 
-    if (item == NULL || (size > 0 && packed == NULL))
-        return; /* the tick asks again */
+    if (item == NULL)
+        return false;
     *item = (struct bundles_item){.peer = peer, .reason = reason};
-    if (size > 0) {
+    if (bundles != NULL) {
         Parley__Wire__Frame frame = PARLEY__WIRE__FRAME__INIT, *copy;
         struct buf buf;
 
@@ -261,18 +265,48 @@ bundles_add(struct endpoint *ep, uint64_t peer, Parley__Wire__Reason reason,
             item->bundles = copy->bundles;
         buf_free(&buf);
         if (item->bundles == NULL)
-            return;
+            return false;
     }
     *w->bundles_end = item;
     w->bundles_end = &item->next;
-    work_kick(ep);
+    return true;
 }
+
+/* The answer is applied in a job; until that is committed the peer stays among the fetches, so
+ * that messages accepted meanwhile do not ask for another bundle. */
+static void
+fetch_apply(struct fetch *f, Parley__Wire__Reason reason, const Parley__Wire__Bundles *bundles)
+{
+    f->is_applying = bundles_add(f->ep, f->peer, reason, bundles);
+    if (f->is_applying)
+        work_kick(f->ep);
+    else
+        f->retry_at_ms = clock_mono_ms(f->ep->host->clock) + FETCH_RETRY_MS;
+}
+
+static void scan_start(struct endpoint *ep);
 
 static void
 fetch_end(struct endpoint *ep, struct fetch *f)
 {
     HASH_DEL(ep->fetches, f);
     free(f);
+    if (ep->has_more_peers && ep->is_up && HASH_COUNT(ep->fetches) < PEERS_MAX / 2)
+        scan_start(ep);
+}
+
+void
+flow_fetch_applied(struct endpoint *ep, uint64_t peer, bool is_done)
+{
+    struct fetch *f;
+
+    HASH_FIND(hh, ep->fetches, &peer, sizeof peer, f);
+    if (f == NULL)
+        return;
+    f->is_applying = false;
+    f->retry_at_ms = clock_mono_ms(ep->host->clock) + FETCH_RETRY_MS;
+    if (is_done)
+        fetch_end(ep, f);
 }
 
 static void
@@ -284,19 +318,19 @@ on_bundles(void *ctx, enum rc rc, const Parley__Wire__Frame *reply)
     ep->fetches_in_flight--;
     f->is_in_flight = false;
     if (rc == RC_OK && reply->body_case == PARLEY__WIRE__FRAME__BODY_BUNDLES) {
-        bundles_add(ep, f->peer, PARLEY__WIRE__REASON__REASON_UNSPECIFIED, reply->bundles);
-        fetch_end(ep, f);
+        fetch_apply(f, PARLEY__WIRE__REASON__REASON_UNSPECIFIED, reply->bundles);
     } else if (rc == RC_OK && reply->body_case == PARLEY__WIRE__FRAME__BODY_REFUSAL &&
                !is_temporary(reply->refusal->reason)) {
-        bundles_add(ep, f->peer, reply->refusal->reason, NULL);
-        fetch_end(ep, f);
+        fetch_apply(f, reply->refusal->reason, NULL);
     } else {
         uint32_t after_s = rc == RC_OK && reply->body_case == PARLEY__WIRE__FRAME__BODY_REFUSAL
                                ? reply->refusal->retry_after_s
                                : 0;
 
-        f->retry_at_ms = clock_mono_ms(ep->host->clock) +
-                         (after_s > 0 ? (int64_t)after_s * 1000 : FETCH_RETRY_MS);
+        f->retry_at_ms = rc == RC_CLOSED
+                             ? 0 /* with the next connection */
+                             : clock_mono_ms(ep->host->clock) +
+                                   (after_s > 0 ? (int64_t)after_s * 1000 : FETCH_RETRY_MS);
     }
     if (ep->is_up)
         flow_fetch_due(ep);
@@ -330,35 +364,40 @@ flow_fetch_due(struct endpoint *ep)
     {
         if (!ep->is_up || ep->fetches_in_flight >= FETCHES_MAX)
             return;
-        if (!f->is_in_flight && f->retry_at_ms <= now_ms && !fetch_send(ep, f))
+        if (!f->is_in_flight && !f->is_applying && f->retry_at_ms <= now_ms && !fetch_send(ep, f))
             return;
     }
 }
 
 void
-flow_fetch(struct endpoint *ep, uint64_t peer, bool force UNUSED)
+flow_fetch(struct endpoint *ep, uint64_t peer, bool later)
 {
     struct fetch *f;
 
     HASH_FIND(hh, ep->fetches, &peer, sizeof peer, f);
     if (f == NULL) {
-        if ((f = calloc(1, sizeof *f)) == NULL)
+        if (HASH_COUNT(ep->fetches) >= PEERS_MAX || (f = calloc(1, sizeof *f)) == NULL) {
+            ep->has_more_peers = true;
             return;
+        }
         f->ep = ep;
         f->peer = peer;
+        f->retry_at_ms = later ? clock_mono_ms(ep->host->clock) + FETCH_RETRY_MS : 0;
         HASH_ADD(hh, ep->fetches, peer, sizeof f->peer, f);
     }
     flow_fetch_due(ep);
 }
 
-/* Peers with waiting rows, found again after a start or a new connection. */
+/* Peers with waiting rows, found again after a start or a new connection: what can be sealed is
+ * sealed, and for the others sealing asks for bundles. */
+#define SCAN_PEERS 64u
 struct scan {
     struct store_job job;
     struct endpoint *ep;
-    uint8_t after[ENDPOINT_PEER_KEY_SIZE];
-    size_t after_len;
-    uint64_t peers[64];
-    size_t n;
+    uint8_t after[ENDPOINT_PEER_KEY_SIZE], last[ENDPOINT_PEER_KEY_SIZE];
+    size_t after_len, last_len;
+    uint64_t peers[SCAN_PEERS];
+    size_t n, n_rows;
 };
 
 static enum rc
@@ -392,26 +431,25 @@ scan_run(struct store_job *job, struct store_tx *tx, struct err *err)
 {
     struct scan *scan = (struct scan *)job;
     struct endpoint *ep = scan->ep;
-    uint64_t ords[64];
-    size_t n = 0;
+    uint64_t ords[SCAN_PEERS];
     struct store_rows rows;
 
-    scan->n = 0;
+    scan->n = scan->n_rows = scan->last_len = 0;
     store_query(&rows, tx, &endpoint_part, SQL_OUT_WAITING_PEERS,
                 ST_ARGS(ST_I(ep->account), ST_B(bytes_of(scan->after, scan->after_len))));
-    for (; rows.has_row && n < ARRAY_LEN(ords); store_next(&rows)) {
+    for (; rows.has_row && scan->n_rows < ARRAY_LEN(ords); store_next(&rows)) {
         struct bytes key = store_col_bytes(&rows, 0);
 
-        ords[n++] = (uint64_t)store_col_int(&rows, 1);
-        if (key.len == sizeof scan->after) {
-            memcpy(scan->after, key.ptr, key.len);
-            scan->after_len = key.len;
+        ords[scan->n_rows++] = (uint64_t)store_col_int(&rows, 1);
+        if (key.len == sizeof scan->last) {
+            memcpy(scan->last, key.ptr, key.len);
+            scan->last_len = key.len;
         }
     }
     store_rows_end(&rows);
     if (rows.rc != RC_OK)
         return rows.rc;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < scan->n_rows; i++)
         if (scan_peer(ep, tx, ords[i], &scan->peers[scan->n], err) == RC_OK)
             scan->n++;
     return RC_OK;
@@ -423,15 +461,47 @@ scan_done(struct store_job *job, enum rc rc, const struct err *err UNUSED)
     struct scan *scan = (struct scan *)job;
     struct endpoint *ep = scan->ep;
 
-    for (size_t i = 0; rc == RC_OK && i < scan->n; i++)
-        flow_fetch(ep, scan->peers[i], true);
-    if (rc == RC_OK && scan->n == ARRAY_LEN(scan->peers) && ep->is_up) {
+    for (size_t i = 0; rc == RC_OK && ep->is_up && i < scan->n; i++)
+        work_add_kick(ep, scan->peers[i]);
+    if (scan->n > 0)
+        work_kick(ep);
+    if (rc == RC_OK && ep->is_up && scan->n_rows == SCAN_PEERS && !ep->has_more_peers) {
+        memcpy(scan->after, scan->last, sizeof scan->after);
+        scan->after_len = scan->last_len;
         scan->job = (struct store_job){.run = scan_run, .done = scan_done, .loop = ep->host->loop};
         store_read(ep->host->store, &scan->job);
         return;
     }
+    ep->must_retry = ep->must_retry || (rc != RC_OK && ep->is_up);
+    ep->is_scanning = false;
     free(scan);
     endpoint_release(ep);
+}
+
+static void
+scan_start(struct endpoint *ep)
+{
+    struct scan *scan;
+
+    if (ep->is_scanning)
+        return; /* it is at work, or was cut off by the end of a connection: then the tick asks */
+    if ((scan = calloc(1, sizeof *scan)) == NULL) {
+        ep->has_more_peers = true;
+        return;
+    }
+    ep->is_scanning = true;
+    ep->has_more_peers = false;
+    scan->ep = ep;
+    scan->job = (struct store_job){.run = scan_run, .done = scan_done, .loop = ep->host->loop};
+    endpoint_hold(ep);
+    store_read(ep->host->store, &scan->job);
+}
+
+void
+flow_look_again(struct endpoint *ep)
+{
+    if (ep->has_more_peers && HASH_COUNT(ep->fetches) < PEERS_MAX / 2)
+        scan_start(ep);
 }
 
 /* ---- connection ---- */
@@ -439,8 +509,6 @@ scan_done(struct store_job *job, enum rc rc, const struct err *err UNUSED)
 void
 flow_up(struct endpoint *ep)
 {
-    struct scan *scan = calloc(1, sizeof *scan);
-
     queue_clear(ep);
     ep->queued_to = 0;
     ep->is_reloading = true;
@@ -448,12 +516,8 @@ flow_up(struct endpoint *ep)
     ep->must_retry = false;
     page_read(ep);
     flow_fetch_due(ep);
-    if (scan == NULL)
-        return;
-    scan->ep = ep;
-    scan->job = (struct store_job){.run = scan_run, .done = scan_done, .loop = ep->host->loop};
-    endpoint_hold(ep);
-    store_read(ep->host->store, &scan->job);
+    ep->has_more_peers = true; /* also where a scan is still at work: it may be past them */
+    scan_start(ep);
 }
 
 void
@@ -481,7 +545,7 @@ flow_take(struct endpoint *ep, struct endpoint_outputs *out)
     }
     out->publishes_end = &out->publishes;
     for (struct fetch_item *f = out->fetches; f != NULL; f = f->next)
-        flow_fetch(ep, f->peer, f->force);
+        flow_fetch(ep, f->peer, f->later);
     for (struct ephemeral_item *e = out->ephemerals; e != NULL; e = e->next)
         if (ep->ops->on_typing != NULL)
             ep->ops->on_typing(ep->ctx, e->peer, e->is_typing);

@@ -17,11 +17,18 @@
 
 #define ARENA_JOB_MAX (64u * 1024 * 1024) /* a whole window of every lane fits */
 #define FETCHES_MAX 64u                   /* bundle fetches in flight */
+#define PEERS_MAX 4096u /* peers being looked up; the rest is found again in the store */
 #define QUEUE_MAX 4096u /* publishes kept in memory; the rest is read again from the store */
 #define PAGE_MAX 256u
 #define RESENDS_MAX 5u /* retry requests honoured per message */
 #define DEVICES_MAX WIRE_DEVICES_MAX
-#define UNANSWERED_STALE 1000000u /* session of a restored store: reads, never sends again */
+#define WORK_DELIVERS_MAX 256u /* deliveries in one transaction: nobody waits long for another */
+#define POISON_TRIES 5u        /* a delivery that its owner cannot take is set aside after these */
+#define DUE_EVERY_MS 60000     /* what platform time makes due is looked for this often */
+/* Sessions that read and never send again, in the place of the count of unanswered messages: given
+ * up for a new one, or of a restored store, whose record is not even taken over into that. */
+#define UNANSWERED_STALE 1000000u
+#define UNANSWERED_RESTORED 2000000u
 
 enum self_state { SELF_NONE = -1, SELF_REGISTERING = 0, SELF_REGISTERED = 1 };
 
@@ -36,7 +43,7 @@ struct publish_item { /* one sealed message on its way to the relay */
 struct fetch_item { /* a peer whose device list or bundles are needed */
     struct fetch_item *next;
     uint64_t peer;
-    bool force; /* even if one was made a moment ago */
+    bool later; /* an answer came a moment ago and did not help */
 };
 struct ephemeral_item { /* typing that arrived, for the loop */
     struct ephemeral_item *next;
@@ -72,7 +79,8 @@ struct work {
     struct store_job job;
     struct endpoint *ep;
     struct arena *arena;
-    struct deliver_item *delivers, **delivers_end;
+    struct deliver_item *delivers, **delivers_end; /* those of this transaction come first */
+    uint32_t n_run;                                /* how many those are */
     struct result_item *results, **results_end;
     struct bundles_item *bundles, **bundles_end;
     struct fetch_item *kicks; /* peers whose waiting messages may be sealable now */
@@ -90,9 +98,8 @@ struct work {
 struct fetch { /* loop half: one peer being looked up */
     uint64_t peer;
     struct endpoint *ep;
-    bool is_in_flight;
-    bool again;
-    int64_t retry_at_ms; /* monotonic; 0: now */
+    bool is_in_flight, is_applying; /* asked; answered, and in a job that is not committed yet */
+    int64_t retry_at_ms;            /* monotonic; 0: now */
     UT_hash_handle hh;
 };
 
@@ -111,9 +118,10 @@ struct endpoint {
     uint64_t lease_epoch;
 
     /* tx half */
+    bool may_seal;              /* atomic; see endpoint_may_seal */
     struct self_secret *secret; /* sodium_malloc; NULL before registration; see registration.c */
     /* Last numbers used. They only grow: a repeated batch leaves gaps, never reuses one. */
-    uint64_t tx_counter, tx_ord;
+    uint64_t tx_counter, tx_ord; /* the counter is read on the loop, too: tx_counter_next */
     uint8_t hash_key[32];
     uint32_t next_prekey, next_signed;
 
@@ -133,6 +141,13 @@ struct endpoint {
     Parley__Wire__LaneClaim claim, *claims[1];
     Parley__Wire__Address address;
     struct work *gathering, *running;
+    /* a delivery that made its job fail: see work.c */
+    struct {
+        bool is_on; /* deliveries go one by one until it is found */
+        uint8_t id[16];
+        uint32_t tries;  /* at POISON_TRIES the next job sets it aside */
+        uint32_t passed; /* deliveries taken since the last failure */
+    } poison;
     struct publish_item *queue, **queue_end;
     uint32_t queue_len, in_flight;
     uint64_t queued_to; /* counter of the last publish queued or sent on this connection */
@@ -140,8 +155,13 @@ struct endpoint {
     bool is_page_pending, has_newer;
     struct fetch *fetches;
     uint32_t fetches_in_flight;
+    bool has_more_peers; /* waiting ones that found no room in `fetches` */
+    bool is_scanning;
     struct loop_timer tick; /* coarse: retries, rotation, sweeps */
+    int64_t due_at_ms;      /* monotonic */
     bool is_refilling;
+    int64_t renew_at_ms;         /* monotonic: not before, after a failure */
+    bool must_replace;           /* the relay hands out one-time keys that we have no longer */
     uint64_t login_counter;      /* what the last login said of our store */
     struct enrolment *enrolment; /* waits for the channel */
     struct pending_ask *asks;    /* registration requests that wait for the channel */
@@ -156,6 +176,19 @@ struct endpoint {
     uint32_t jobs; /* jobs and requests that still point here */
     struct endpoint_stats stats;
 };
+
+static inline uint64_t
+tx_counter_next(struct endpoint *ep)
+{
+    return __atomic_add_fetch(&ep->tx_counter, 1, __ATOMIC_RELAXED);
+}
+
+/* The identity as a job may use it: a registration on the loop puts another in its place. */
+static inline const struct self_secret *
+tx_secret(const struct endpoint *ep)
+{
+    return __atomic_load_n(&ep->secret, __ATOMIC_ACQUIRE);
+}
 
 /* rows.c - sealed columns */
 struct row_key {
@@ -176,7 +209,7 @@ NODISCARD enum rc outputs_write_counters(struct endpoint *ep, struct store_tx *t
                                          struct endpoint_outputs *out, struct err *err);
 NODISCARD enum rc outputs_add_ephemeral(struct endpoint_outputs *out, uint64_t peer,
                                         bool is_typing);
-NODISCARD enum rc outputs_add_fetch(struct endpoint_outputs *out, uint64_t peer, bool force);
+NODISCARD enum rc outputs_add_fetch(struct endpoint_outputs *out, uint64_t peer, bool later);
 NODISCARD enum rc outputs_add_publish(struct endpoint_outputs *out, uint64_t ord, uint64_t counter,
                                       const uint8_t message_id[16], struct buf *publish);
 void publish_item_free(struct publish_item **item);
@@ -194,7 +227,11 @@ struct peer_devices {
     bool all_ready; /* there are devices, and each has a session that may send */
 };
 /* A sending chain is at its ceiling of unanswered messages: more must wait for an answer. */
-bool peer_is_chain_full(const struct peer_devices *devices);
+bool peer_is_chain_full(const struct endpoint *ep, const struct peer_devices *devices);
+/* One device's count of unanswered messages was what more had to wait for. */
+bool peer_was_chain_full(const struct endpoint *ep, uint32_t unanswered);
+/* A login has shown that our store is not behind the relay's record (I28). Any thread. */
+bool endpoint_may_seal(const struct endpoint *ep);
 NODISCARD enum rc peer_load(struct endpoint *ep, struct store_tx *tx, const uint8_t key[16],
                             struct peer_devices *out, struct err *err);
 void peer_wipe(struct peer_devices *devices);
@@ -240,14 +277,22 @@ NODISCARD enum rc expire_due(struct work *work, struct store_tx *tx, struct err 
 /* work.c */
 struct work *work_gathering(struct endpoint *ep); /* NULL: out of memory */
 void work_kick(struct endpoint *ep);              /* submit what was gathered, if nothing runs */
+/* Forget what was gathered: the relay hands it out again, and answers again. */
+void work_drop_gathered(struct endpoint *ep);
+/* The next job tries to seal what waits for this peer. */
+void work_add_kick(struct endpoint *ep, uint64_t peer);
 
 /* flow.c - publishes and fetches on the loop */
 void flow_take(struct endpoint *ep, struct endpoint_outputs *out);
 void flow_up(struct endpoint *ep);
 void flow_down(struct endpoint *ep);
 void flow_push(struct endpoint *ep);
-void flow_fetch(struct endpoint *ep, uint64_t peer, bool force);
+void flow_fetch(struct endpoint *ep, uint64_t peer, bool later);
+/* What became of an answer that was being applied. */
+void flow_fetch_applied(struct endpoint *ep, uint64_t peer, bool is_done);
 void flow_fetch_due(struct endpoint *ep);
+/* On the tick: peers that found no room, if there is room now. */
+void flow_look_again(struct endpoint *ep);
 
 /* keys.c - prekeys */
 NODISCARD enum rc keys_signed_by_id(void *ctx, uint32_t id, struct session_signed_prekey *out);
@@ -256,8 +301,11 @@ struct keys_source { /* ctx of the two above */
     struct endpoint *ep;
     struct store_tx *tx;
 };
+/* Make, commit, upload, mark; nothing while one is under way or the link is down. On the loop. */
 void keys_refill(struct endpoint *ep, uint32_t one_time_left);
 void keys_rotate_if_old(struct endpoint *ep);
+/* Our own signed prekey is so old that nothing is sent until it is renewed. */
+bool keys_are_too_old(const struct endpoint *ep);
 
 /* endpoint.c: (re)open the link under ep->noise */
 NODISCARD enum rc link_start(struct endpoint *ep, struct err *err);

@@ -9,6 +9,7 @@
 #include "endpoint/keys.h"
 
 /* Sealed form of a pair: priv 32 || pub 33 (|| signature 64 for signed prekeys). */
+#define RENEW_AGAIN_MS 60000 /* after an upload that the relay did not take */
 #define PAIR_SIZE (SESSION_PRIVATE_SIZE + SESSION_PUBLIC_SIZE)
 
 static enum rc
@@ -149,7 +150,7 @@ keys_wire_one_time(struct arena *arena, Parley__Wire__OneTimePrekey ***out,
     Parley__Wire__OneTimePrekey *items = arena_alloc(arena, n * sizeof *items);
 
     *out = arena_alloc(arena, n * sizeof **out);
-    if (items == NULL || *out == NULL)
+    if (n > 0 && (items == NULL || *out == NULL))
         return false;
     for (size_t i = 0; i < n; i++) {
         items[i] = (Parley__Wire__OneTimePrekey)PARLEY__WIRE__ONE_TIME_PREKEY__INIT;
@@ -197,8 +198,8 @@ renewal_make(struct store_job *job, struct store_tx *tx, struct err *err)
     if (ep->ops->guard != NULL)
         rc = ep->ops->guard(ep->ctx, tx, err);
     if (rc == RC_OK && r->has_signed) {
-        rc = session_signed_prekey_make(ep->host->engine, &r->signed_prekey, &ep->secret->identity,
-                                        next_signed, now_ms, err);
+        rc = session_signed_prekey_make(ep->host->engine, &r->signed_prekey,
+                                        &tx_secret(ep)->identity, next_signed, now_ms, err);
         if (rc == RC_OK)
             rc = keys_store_signed(ep, tx, &r->signed_prekey, err);
         next_signed = keys_next_id(next_signed, 1);
@@ -236,9 +237,11 @@ static void
 renewal_marked(struct store_job *job, enum rc rc, const struct err *err UNUSED)
 {
     struct renewal *r = (struct renewal *)job;
+    struct endpoint *ep = r->ep;
 
     if (rc == RC_OK)
-        r->ep->signed_created_ms = r->signed_prekey.created_ms;
+        ep->signed_created_ms = r->signed_prekey.created_ms;
+    flow_push(ep); /* which a key that was too old has stopped */
     renewal_end(r);
 }
 
@@ -249,9 +252,13 @@ on_uploaded(void *ctx, enum rc rc, const Parley__Wire__Frame *reply)
     struct endpoint *ep = r->ep;
     bool is_ok = rc == RC_OK && reply->body_case != PARLEY__WIRE__FRAME__BODY_REFUSAL;
 
+    if (!is_ok && rc != RC_CLOSED)
+        ep->renew_at_ms = clock_mono_ms(ep->host->clock) + RENEW_AGAIN_MS;
     if (!is_ok)
         log_event(ep->host->log, LOG_WARN, "endpoint.prekey_upload_failed",
                   LOG_NUM("account", ep->account), LOG_STR("rc", rc_name(rc)));
+    if (is_ok && r->replace)
+        ep->must_replace = false;
     if (!is_ok || !r->has_signed) {
         renewal_end(r);
         return;
@@ -294,14 +301,18 @@ renewal_made(struct store_job *job, enum rc rc, const struct err *err)
         renewal_end(r);
 }
 
-void
-keys_renew(struct endpoint *ep, bool new_signed, uint32_t n_one_time, bool replace)
+static void
+renew(struct endpoint *ep, bool new_signed, uint32_t n_one_time)
 {
     struct renewal *r;
 
-    if (ep->is_refilling || !ep->is_up || (r = calloc(1, sizeof *r)) == NULL)
+    if (ep->is_refilling || !ep->is_up || clock_mono_ms(ep->host->clock) < ep->renew_at_ms ||
+        (r = calloc(1, sizeof *r)) == NULL)
         return;
-    *r = (struct renewal){.ep = ep, .has_signed = new_signed, .replace = replace};
+    *r = (struct renewal){
+        .ep = ep, .has_signed = new_signed || ep->must_replace, .replace = ep->must_replace};
+    if (r->replace)
+        n_one_time = ep->policy->prekeys_first;
     if (n_one_time > WIRE_PREKEYS_MAX)
         n_one_time = WIRE_PREKEYS_MAX;
     if (arena_new(&r->arena, 1u << 20, NULL) != RC_OK) {
@@ -321,7 +332,7 @@ void
 keys_refill(struct endpoint *ep, uint32_t one_time_left)
 {
     if (one_time_left < ep->policy->prekeys_low)
-        keys_renew(ep, false, ep->policy->prekeys_batch, false);
+        renew(ep, false, ep->policy->prekeys_batch);
 }
 
 void
@@ -329,6 +340,12 @@ keys_rotate_if_old(struct endpoint *ep)
 {
     int64_t age_ms = clock_unix_ms(ep->host->clock) - ep->signed_created_ms;
 
-    if (age_ms > ep->policy->signed_rotate_ms)
-        keys_renew(ep, true, 0, false);
+    if (ep->must_replace || age_ms > ep->policy->signed_rotate_ms)
+        renew(ep, true, 0);
+}
+
+bool
+keys_are_too_old(const struct endpoint *ep)
+{
+    return clock_unix_ms(ep->host->clock) - ep->signed_created_ms > ep->policy->signed_refuse_ms;
 }

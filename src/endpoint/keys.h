@@ -16,7 +16,5 @@ uint32_t keys_next_id(uint32_t id, uint32_t step);
 void keys_wire_signed(Parley__Wire__SignedPrekey *out, const struct session_signed_prekey *key);
 bool keys_wire_one_time(struct arena *arena, Parley__Wire__OneTimePrekey ***out,
                         const struct session_prekey *keys, size_t n);
-/* Make, commit, upload; nothing when one is under way or the link is down. On the loop. */
-void keys_renew(struct endpoint *ep, bool new_signed, uint32_t n_one_time, bool replace);
 
 #endif

@@ -69,18 +69,18 @@ outputs_write_counters(struct endpoint *ep, struct store_tx *tx, struct endpoint
 }
 
 enum rc
-outputs_add_fetch(struct endpoint_outputs *out, uint64_t peer, bool force)
+outputs_add_fetch(struct endpoint_outputs *out, uint64_t peer, bool later)
 {
     struct fetch_item *f;
 
     for (f = out->fetches; f != NULL; f = f->next)
         if (f->peer == peer) {
-            f->force = f->force || force;
+            f->later = f->later && later;
             return RC_OK;
         }
     if ((f = calloc(1, sizeof *f)) == NULL)
         return RC_NOMEM;
-    *f = (struct fetch_item){.next = out->fetches, .peer = peer, .force = force};
+    *f = (struct fetch_item){.next = out->fetches, .peer = peer, .later = later};
     out->fetches = f;
     return RC_OK;
 }

@@ -56,11 +56,23 @@ peer_load(struct endpoint *ep, struct store_tx *tx, const uint8_t key[16], struc
     return RC_OK;
 }
 
+static uint32_t
+unanswered_max(const struct endpoint *ep)
+{
+    return ep->policy->unanswered_max > 0 ? ep->policy->unanswered_max : ENDPOINT_UNANSWERED_MAX;
+}
+
 bool
-peer_is_chain_full(const struct peer_devices *devices)
+peer_was_chain_full(const struct endpoint *ep, uint32_t unanswered)
+{
+    return unanswered >= unanswered_max(ep) && unanswered < UNANSWERED_STALE;
+}
+
+bool
+peer_is_chain_full(const struct endpoint *ep, const struct peer_devices *devices)
 {
     for (size_t i = 0; i < devices->n; i++)
-        if (devices->item[i].unanswered >= ENDPOINT_UNANSWERED_MAX)
+        if (devices->item[i].unanswered >= unanswered_max(ep))
             return true;
     return false;
 }
@@ -147,7 +159,7 @@ bundle_to_session(struct session_bundle *out, const Parley__Wire__Bundle *b, str
 }
 
 struct known_device {
-    bool is_known, has_session, is_stale;
+    bool is_known, has_session, is_stale, is_restored;
     uint32_t registration_id;
     uint8_t identity[33];
     uint64_t version;
@@ -174,6 +186,7 @@ known_load(struct endpoint *ep, struct store_tx *tx, const uint8_t key[16], uint
         memcpy(known->identity, store_col_bytes(&rows, 1).ptr, sizeof known->identity);
         known->version = (uint64_t)store_col_int(&rows, 2);
         known->is_stale = store_col_int(&rows, 5) >= UNANSWERED_STALE;
+        known->is_restored = store_col_int(&rows, 5) >= UNANSWERED_RESTORED;
         if (record.len > 0)
             rc = row_open(ep, &known->record, "end_device", "record", &row, known->version, record,
                           err);
@@ -211,8 +224,11 @@ apply_one(struct endpoint *ep, struct store_tx *tx, uint64_t peer, const uint8_t
                                ST_I(bundle_hosting(ep, peer, bundles, bundle))));
         goto out;
     }
-    struct bytes old = same_identity ? buf_bytes(&known.record) : bytes_of(NULL, 0);
-    rc = session_start(ep->host->engine, &record, &ep->secret->identity, old, &sb, err);
+    /* A restored record is not archived but dropped: an archived session becomes the current one
+     * again when a message of it arrives, and would send under keys that were used (I28). */
+    struct bytes old =
+        same_identity && !known.is_restored ? buf_bytes(&known.record) : bytes_of(NULL, 0);
+    rc = session_start(ep->host->engine, &record, &tx_secret(ep)->identity, old, &sb, err);
     if (rc != RC_OK)
         goto out;
     if (known.is_known && !same_identity && ep->ops->on_identity_changed != NULL) {

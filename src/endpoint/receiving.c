@@ -56,14 +56,24 @@ decrypt(struct endpoint *ep, struct store_tx *tx, struct reception *r, struct er
     enum rc rc;
 
     rc = session_decrypt(ep->host->engine, &r->plain, &r->record_out, &r->opened,
-                         &ep->secret->identity, buf_bytes(&r->record_in), type,
+                         &tx_secret(ep)->identity, buf_bytes(&r->record_in), type,
                          wire_bytes(r->deliver->body), expected, &source, err);
+    if (rc == RC_OK && r->opened.is_new_session && r->unanswered >= UNANSWERED_RESTORED) {
+        /* A new session takes nothing over from a restored record (I28): opened again, alone. */
+        buf_wipe(&r->plain);
+        buf_wipe(&r->record_out);
+        buf_init(&r->plain, SESSION_MESSAGE_MAX);
+        buf_init(&r->record_out, SESSION_RECORD_MAX);
+        rc = session_decrypt(ep->host->engine, &r->plain, &r->record_out, &r->opened,
+                             &tx_secret(ep)->identity, bytes_of(NULL, 0), type,
+                             wire_bytes(r->deliver->body), expected, &source, err);
+    }
     if (rc != RC_UNTRUSTED)
         return rc;
     /* Installed anew: start from an empty record, accept the new key (trust on first use) and say
      * so; but only once the message has proved it (I27). */
     rc = session_decrypt(ep->host->engine, &r->plain, &r->record_out, &r->opened,
-                         &ep->secret->identity, bytes_of(NULL, 0), type,
+                         &tx_secret(ep)->identity, bytes_of(NULL, 0), type,
                          wire_bytes(r->deliver->body), NULL, &source, err);
     if (rc != RC_OK)
         return rc;
@@ -174,7 +184,7 @@ after_decrypt(struct work *work, struct store_tx *tx, struct reception *r, struc
             return rc;
     }
     /* the chain is answered: the rest may go */
-    if (r->unanswered >= ENDPOINT_UNANSWERED_MAX && r->unanswered < UNANSWERED_STALE) {
+    if (peer_was_chain_full(ep, r->unanswered)) {
         rc = seal_waiting(ep, tx, r->peer, work->out, err);
         if (rc != RC_OK)
             return rc;
@@ -233,7 +243,7 @@ ask_again(struct work *work, struct store_tx *tx, struct reception *r, struct er
     message_id_make(message.message_id, r->now_ms, ep->host->rng);
     retry.message_id = r->deliver->message_id;
     retry.attempt = attempts;
-    retry.registration_id = ep->secret->identity.registration_id;
+    retry.registration_id = tx_secret(ep)->identity.registration_id;
     payload.body_case = PARLEY__CONTENT__PAYLOAD__BODY_RETRY;
     payload.retry = &retry;
     return endpoint_enqueue(ep, tx, &message, work->out, err);
@@ -264,7 +274,17 @@ on_decrypt_failure(struct work *work, struct store_tx *tx, struct reception *r, 
 static bool
 is_store_failure(enum rc rc)
 {
-    return rc == RC_IO || rc == RC_FULL || rc == RC_NOMEM || rc == RC_FENCED || rc == RC_STALE;
+    return rc == RC_IO || rc == RC_FULL || rc == RC_NOMEM || rc == RC_BUSY || rc == RC_FENCED ||
+           rc == RC_STALE;
+}
+
+/* Its owner could not take it, however often it was tried: the others go on (I13). */
+static bool
+is_poison(const struct endpoint *ep, const Parley__Wire__Deliver *deliver)
+{
+    return ep->poison.tries >= POISON_TRIES &&
+           bytes_equal(bytes_of(ep->poison.id, sizeof ep->poison.id),
+                       wire_bytes(deliver->message_id));
 }
 
 enum rc
@@ -296,6 +316,12 @@ receive_one(struct work *work, struct store_tx *tx, const Parley__Wire__Deliver 
             work->duplicates++;
             goto out;
         }
+    }
+    if (is_poison(ep, deliver)) {
+        work->undecryptable++;
+        log_event(ep->host->log, LOG_ERROR, "endpoint.set_aside", LOG_NUM("peer", r.peer),
+                  LOG_HEX("message", wire_bytes(deliver->message_id)));
+        goto out;
     }
     if ((rc = device_find(ep, tx, &r, err)) != RC_OK)
         goto out;

@@ -378,9 +378,6 @@ enrolment_marked(struct store_job *job, enum rc rc, const struct err *err)
     }
     ep->state = SELF_REGISTERED;
     ep->generation = e->generation;
-    ep->signed_created_ms = e->signed_prekey.created_ms;
-    ep->next_prekey = keys_next_id(e->first_prekey, e->n_one_time);
-    ep->next_signed = keys_next_id(e->first_signed, 1);
     ep->ticket_len = 0;
     ep->is_enrolling = false;
     ep->is_refused = false;
@@ -548,12 +545,20 @@ enrolment_made(struct store_job *job, enum rc rc, const struct err *why)
         enrolment_end(e, rc, PARLEY__WIRE__REASON__UNAVAILABLE, why->text);
         return;
     }
-    ep->secret = e->secret; /* committed: this is who we are now */
+    __atomic_store_n(&ep->secret, e->secret, __ATOMIC_RELEASE); /* committed: who we are now */
     e->secret = NULL;
     ep->state = SELF_REGISTERING;
+    ep->signed_created_ms = e->signed_prekey.created_ms;
+    ep->next_prekey = keys_next_id(e->first_prekey, e->n_one_time);
+    ep->next_signed = keys_next_id(e->first_signed, 1);
+    ep->must_replace = false;
     if (ep->retired != NULL)
         sodium_free(ep->retired);
     ep->retired = old;
+    if (ep->is_closing) {
+        enrolment_end(e, RC_CLOSED, PARLEY__WIRE__REASON__UNAVAILABLE, "closing");
+        return;
+    }
     if (is_channel_open(ep)) {
         enrolment_send(e);
         return;

@@ -5,8 +5,9 @@
  * once: a repeated answer finds the row already moved and does nothing. */
 #include "endpoint/internal.h"
 
-#define SENT_LINGER_MS (24ll * 3600 * 1000) /* past its expiry the relay has this long to say so   \
-                                             */
+#define SENT_LINGER_MS                                                                             \
+    (24ll * 3600 * 1000) /* past its expiry the relay has this long to say so                      \
+                          */
 
 struct out_row {
     bool exists;
@@ -153,7 +154,7 @@ row_stale(struct work *work, struct store_tx *tx, const struct out_row *row, str
     if (rc == RC_OK)
         rc = payload_peer(ep, buf_bytes(&row->payload), &peer, err);
     if (rc == RC_OK)
-        rc = outputs_add_fetch(work->out, peer, true);
+        rc = outputs_add_fetch(work->out, peer, false);
     return rc;
 }
 
@@ -294,7 +295,7 @@ row_resend(struct work *work, struct store_tx *tx, struct out_row *row, uint64_t
                    ST_ARGS(ST_I(ep->account), ST_I(row->ord), ST_B(bytes_of(id, 16)),
                            ST_B(buf_bytes(&sealed))));
     if (rc == RC_OK)
-        rc = outputs_add_fetch(work->out, peer, true);
+        rc = outputs_add_fetch(work->out, peer, false);
 out:
     arena_wipe(&arena);
     buf_wipe(&plain);

@@ -55,7 +55,7 @@ encrypt_one(struct endpoint *ep, struct store_tx *tx, const uint8_t peer_key[16]
     if ((rc = content_pack(&plain, payload, err)) != RC_OK)
         goto out;
     trace_begin(ep, &trace);
-    rc = session_encrypt(ep->host->engine, cipher, type, &record, &ep->secret->identity,
+    rc = session_encrypt(ep->host->engine, cipher, type, &record, &tx_secret(ep)->identity,
                          buf_bytes(&d->record), buf_bytes(&plain), err);
     trace_encrypted(ep, &trace, buf_bytes(cipher));
     if (rc != RC_OK)
@@ -183,7 +183,7 @@ waiting_seal(struct endpoint *ep, struct store_tx *tx, struct peer_devices *devi
     struct arena *arena = NULL;
     struct buf publish, sealed;
     struct row_key key = row_key_num(ep->account, row->ord);
-    uint64_t counter = ++ep->tx_counter;
+    uint64_t counter = tx_counter_next(ep);
     enum rc rc;
 
     buf_init(&publish, WIRE_FRAME_MAX);
@@ -224,6 +224,8 @@ seal_waiting(struct endpoint *ep, struct store_tx *tx, uint64_t peer, struct end
     uint64_t after = 0;
     enum rc rc;
 
+    if (!endpoint_may_seal(ep))
+        return RC_OK;
     endpoint_peer_key(ep, peer, key);
     rc = peer_load(ep, tx, key, &devices, err);
     while (rc == RC_OK) {
@@ -244,7 +246,7 @@ seal_waiting(struct endpoint *ep, struct store_tx *tx, uint64_t peer, struct end
             if (!devices.all_ready) {
                 rc = outputs_add_fetch(out, peer, true);
                 has_row = false;
-            } else if (peer_is_chain_full(&devices)) {
+            } else if (peer_is_chain_full(ep, &devices)) {
                 has_row = false; /* an answer will kick us */
             } else {
                 rc = waiting_seal(ep, tx, &devices, key, &row, out, err);

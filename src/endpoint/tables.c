@@ -60,9 +60,12 @@ static const char *const statements[ENDPOINT_STMTS] = {
     [SQL_SIGNED_PUT] = "INSERT INTO end_signed(account, id, created_ms, is_uploaded, secret)"
                        " VALUES(?1, ?2, ?3, 0, ?4)",
     [SQL_SIGNED_GET] = "SELECT created_ms, secret FROM end_signed WHERE account = ?1 AND id = ?2",
-    [SQL_SIGNED_NEWEST] = "SELECT id, created_ms, is_uploaded, secret FROM end_signed"
-                          " WHERE account = ?1 ORDER BY created_ms DESC, id DESC LIMIT 1",
+    /* of those that the relay has */
+    [SQL_SIGNED_NEWEST] = "SELECT id, created_ms FROM end_signed"
+                          " WHERE account = ?1 AND is_uploaded = 1"
+                          " ORDER BY created_ms DESC, id DESC LIMIT 1",
     [SQL_SIGNED_UPLOADED] = "UPDATE end_signed SET is_uploaded = 1 WHERE account = ?1 AND id = ?2",
+    [SQL_SIGNED_UNMARK] = "UPDATE end_signed SET is_uploaded = 0 WHERE account = ?1",
     [SQL_SIGNED_SWEEP] =
         "DELETE FROM end_signed WHERE account = ?1 AND created_ms < ?2 AND id <> ?3",
     [SQL_SIGNED_CLEAR] = "DELETE FROM end_signed WHERE account = ?1",
@@ -96,7 +99,8 @@ static const char *const statements[ENDPOINT_STMTS] = {
                           " WHERE account = ?1 AND peer = ?2 AND device = ?3",
     [SQL_DEVICE_HOSTING] =
         "UPDATE end_device SET hosting = ?4 WHERE account = ?1 AND peer = ?2 AND device = ?3",
-    [SQL_DEVICE_STALE] = "UPDATE end_device SET unanswered = ?3 WHERE account = ?1 AND peer = ?2",
+    [SQL_DEVICE_STALE] = "UPDATE end_device SET unanswered = ?3"
+                         " WHERE account = ?1 AND peer = ?2 AND unanswered < ?3",
     [SQL_DEVICE_ALL_STALE] = "UPDATE end_device SET unanswered = ?2 WHERE account = ?1",
     [SQL_DEVICE_CLEAR] = "DELETE FROM end_device WHERE account = ?1",
     [SQL_OUT_INSERT] =

@@ -3,7 +3,10 @@
  *
  * At most one runs at a time; what arrives meanwhile is gathered for the next. So everything of an
  * account happens in the order in which it came, and under load many deliveries and answers share
- * one commit. */
+ * one commit. A job that fails takes down the connection and what was gathered with it: acks are
+ * cumulative, so nothing later may be acknowledged before what failed has come again (I9, I19).
+ * A delivery that fails by itself, again and again, is found by doing deliveries one by one, and
+ * then set aside (I13). */
 #include <stdlib.h>
 
 #include "endpoint/internal.h"
@@ -35,19 +38,42 @@ work_gathering(struct endpoint *ep)
 }
 
 static void
-work_free(struct work **work)
+kicks_free(struct work *w)
 {
-    struct work *w = *work;
-
     for (struct fetch_item *k = w->kicks, *next; k != NULL; k = next) {
         next = k->next;
         free(k);
     }
+    w->kicks = NULL;
+}
+
+static void
+work_free(struct work **work)
+{
+    struct work *w = *work;
+
+    kicks_free(w);
     endpoint_outputs_free(&w->out);
     arena_free(&w->arena);
     free(w);
     *work = NULL;
 }
+
+void
+work_add_kick(struct endpoint *ep, uint64_t peer)
+{
+    struct work *w = work_gathering(ep);
+    struct fetch_item *k = w == NULL ? NULL : calloc(1, sizeof *k);
+
+    if (k == NULL) {
+        ep->must_retry = true;
+        return;
+    }
+    *k = (struct fetch_item){.next = w->kicks, .peer = peer};
+    w->kicks = k;
+}
+
+/* ---- in the transaction ---- */
 
 static enum rc
 apply_bundles(struct work *w, struct store_tx *tx, const struct bundles_item *b, struct err *err)
@@ -66,17 +92,37 @@ sweep(struct work *w, struct store_tx *tx, struct err *err)
 {
     struct endpoint *ep = w->ep;
     int64_t now_ms = clock_unix_ms(ep->host->clock);
+    const struct {
+        enum endpoint_stmt stmt;
+        int64_t keep_ms;
+    } sweeps[] = {
+        {SQL_SEEN_SWEEP,    SWEEP_SEEN_MS              },
+        {SQL_FAILURE_SWEEP, SWEEP_SEEN_MS              },
+        {SQL_PREKEY_SWEEP,  ep->policy->keep_private_ms},
+    };
     enum rc rc = expire_due(w, tx, err);
 
-    if (rc == RC_OK)
-        rc = store_run(tx, &endpoint_part, SQL_SEEN_SWEEP, NULL, err,
-                       ST_ARGS(ST_I(ep->account), ST_I(now_ms - SWEEP_SEEN_MS)));
-    if (rc == RC_OK)
-        rc = store_run(tx, &endpoint_part, SQL_FAILURE_SWEEP, NULL, err,
-                       ST_ARGS(ST_I(ep->account), ST_I(now_ms - SWEEP_SEEN_MS)));
-    if (rc == RC_OK)
-        rc = store_run(tx, &endpoint_part, SQL_PREKEY_SWEEP, NULL, err,
-                       ST_ARGS(ST_I(ep->account), ST_I(now_ms - ep->policy->keep_private_ms)));
+    for (size_t i = 0; rc == RC_OK && i < ARRAY_LEN(sweeps); i++)
+        rc = store_run(tx, &endpoint_part, sweeps[i].stmt, NULL, err,
+                       ST_ARGS(ST_I(ep->account), ST_I(now_ms - sweeps[i].keep_ms)));
+    return rc;
+}
+
+static enum rc
+receive_all(struct work *w, struct store_tx *tx, struct err *err)
+{
+    struct deliver_item *d = w->delivers;
+    enum rc rc = RC_OK;
+
+    memset(w->ack, 0, sizeof w->ack);
+    for (uint32_t i = 0; rc == RC_OK && i < w->n_run; i++, d = d->next) {
+        const Parley__Wire__Deliver *deliver = d->deliver;
+
+        rc = receive_one(w, tx, deliver, err);
+        if (deliver->class_ != PARLEY__WIRE__CLASS__EPHEMERAL &&
+            deliver->lane < WIRE_BUSINESS_LANES && w->ack[deliver->lane] < deliver->seq)
+            w->ack[deliver->lane] = deliver->seq;
+    }
     return rc;
 }
 
@@ -89,21 +135,14 @@ work_run(struct store_job *job, struct store_tx *tx, struct err *err)
 
     endpoint_outputs_reset(w->out);
     w->duplicates = w->undecryptable = 0;
-    memset(w->ack, 0, sizeof w->ack);
     if (ep->ops->guard != NULL)
         rc = ep->ops->guard(ep->ctx, tx, err);
     for (struct result_item *r = w->results; rc == RC_OK && r != NULL; r = r->next)
         rc = result_apply(w, tx, r, err);
     for (struct bundles_item *b = w->bundles; rc == RC_OK && b != NULL; b = b->next)
         rc = apply_bundles(w, tx, b, err);
-    for (struct deliver_item *d = w->delivers; rc == RC_OK && d != NULL; d = d->next) {
-        const Parley__Wire__Deliver *deliver = d->deliver;
-
-        rc = receive_one(w, tx, deliver, err);
-        if (deliver->class_ != PARLEY__WIRE__CLASS__EPHEMERAL &&
-            deliver->lane < WIRE_BUSINESS_LANES && w->ack[deliver->lane] < deliver->seq)
-            w->ack[deliver->lane] = deliver->seq;
-    }
+    if (rc == RC_OK)
+        rc = receive_all(w, tx, err);
     for (struct fetch_item *k = w->kicks; rc == RC_OK && k != NULL; k = k->next)
         rc = seal_waiting(ep, tx, k->peer, w->out, err);
     if (rc == RC_OK && w->is_due_check)
@@ -112,6 +151,8 @@ work_run(struct store_job *job, struct store_tx *tx, struct err *err)
         rc = outputs_write_counters(ep, tx, w->out, err);
     return rc;
 }
+
+/* ---- after it, on the loop ---- */
 
 static void
 send_acks(struct endpoint *ep, const struct work *w)
@@ -138,34 +179,152 @@ send_acks(struct endpoint *ep, const struct work *w)
 }
 
 static void
+due_tell(struct work *w)
+{
+    if (w->due_fn != NULL)
+        w->due_fn(w->due_ctx);
+    w->due_fn = NULL;
+    w->is_due_check = false;
+}
+
+static void
+fetches_tell(struct work *w, bool is_done)
+{
+    for (struct bundles_item *b = w->bundles; b != NULL; b = b->next)
+        flow_fetch_applied(w->ep, b->peer, is_done);
+}
+
+/* What this transaction has done goes; what it left for the next one stays. */
+static void
+advance(struct work *w)
+{
+    for (uint32_t i = 0; i < w->n_run; i++)
+        w->delivers = w->delivers->next;
+    w->n_delivers -= w->n_run;
+    w->results = NULL;
+    w->bundles = NULL;
+    kicks_free(w);
+    due_tell(w);
+}
+
+static bool
+is_poison_among(const struct endpoint *ep, const struct work *w)
+{
+    struct deliver_item *d = w->delivers;
+
+    for (uint32_t i = 0; i < w->n_run; i++, d = d->next)
+        if (bytes_equal(wire_bytes(d->deliver->message_id),
+                        bytes_of(ep->poison.id, sizeof ep->poison.id)))
+            return true;
+    return false;
+}
+
+/* As many as were in the job that failed have passed one by one, or the one that was looked for. */
+static void
+poison_passed(struct endpoint *ep, const struct work *w)
+{
+    bool is_found = ep->poison.tries > 0 && is_poison_among(ep, w);
+
+    ep->poison.passed += w->n_run;
+    if (is_found)
+        ep->poison.tries = 0;
+    if (is_found || ep->poison.passed >= WORK_DELIVERS_MAX)
+        ep->poison.is_on = false;
+}
+
+static void
+on_committed(struct endpoint *ep, struct work *w)
+{
+    ep->stats.delivered_in += w->n_run;
+    ep->stats.duplicates_in += w->duplicates;
+    ep->stats.undecryptable_in += w->undecryptable;
+    poison_passed(ep, w);
+    send_acks(ep, w);
+    fetches_tell(w, true);
+    advance(w);
+    flow_take(ep, w->out);
+    if (ep->ops->after_commit != NULL)
+        ep->ops->after_commit(ep->ctx);
+}
+
+/* Not the moment's fault, nor the disk's: then one of the deliveries is to blame. */
+static void
+suspect(struct endpoint *ep, const struct work *w, enum rc rc)
+{
+    struct bytes id =
+        w->n_run == 0 ? bytes_of(NULL, 0) : wire_bytes(w->delivers->deliver->message_id);
+
+    if (rc == RC_FENCED || rc == RC_FULL || rc == RC_BUSY || rc == RC_IO || rc == RC_NOMEM ||
+        rc == RC_CLOSED || w->n_run == 0)
+        return;
+    ep->poison.is_on = true;
+    ep->poison.passed = 0;
+    if (w->n_run > 1 || id.len != sizeof ep->poison.id)
+        return;
+    if (!bytes_equal(id, bytes_of(ep->poison.id, sizeof ep->poison.id)))
+        ep->poison.tries = 0;
+    memcpy(ep->poison.id, id.ptr, id.len);
+    ep->poison.tries++;
+}
+
+void
+work_drop_gathered(struct endpoint *ep)
+{
+    if (ep->gathering == NULL)
+        return;
+    fetches_tell(ep->gathering, false);
+    due_tell(ep->gathering);
+    work_free(&ep->gathering);
+}
+
+static void
+on_failed(struct endpoint *ep, struct work *w, enum rc rc, const struct err *err)
+{
+    log_event(ep->host->log, LOG_ERROR, "endpoint.job_failed", LOG_NUM("account", ep->account),
+              LOG_RC(err));
+    suspect(ep, w, rc);
+    fetches_tell(w, false);
+    due_tell(w);
+    work_drop_gathered(ep);
+    if (ep->is_closing || ep->link == NULL)
+        return;
+    link_offline(ep->link); /* nothing was acknowledged: it comes again with the next connection */
+    ep->must_retry = rc != RC_FENCED;
+}
+
+static void submit(struct endpoint *ep, struct work *w);
+
+static void
 work_done(struct store_job *job, enum rc rc, const struct err *err)
 {
     struct work *w = (struct work *)job;
     struct endpoint *ep = w->ep;
 
+    if (rc == RC_OK)
+        on_committed(ep, w);
+    else
+        on_failed(ep, w, rc, err);
     ep->running = NULL;
-    if (rc == RC_OK) {
-        ep->stats.delivered_in += w->n_delivers;
-        ep->stats.duplicates_in += w->duplicates;
-        ep->stats.undecryptable_in += w->undecryptable;
-        send_acks(ep, w);
-        flow_take(ep, w->out);
-        if (ep->ops->after_commit != NULL)
-            ep->ops->after_commit(ep->ctx);
+    if (rc == RC_OK && w->delivers != NULL && !ep->is_closing) {
+        submit(ep, w);
     } else {
-        /* Nothing was acknowledged: the relay hands it out again on the next connection. */
-        log_event(ep->host->log, LOG_ERROR, "endpoint.job_failed", LOG_NUM("account", ep->account),
-                  LOG_RC(err));
-        if (rc != RC_FENCED && ep->link != NULL && !ep->is_closing) {
-            link_offline(ep->link);
-            ep->must_retry = true;
-        }
+        work_free(&w);
+        work_kick(ep);
     }
-    if (w->due_fn != NULL)
-        w->due_fn(w->due_ctx);
-    work_free(&w);
-    work_kick(ep);
     endpoint_release(ep);
+}
+
+static void
+submit(struct endpoint *ep, struct work *w)
+{
+    bool has_other = w->results != NULL || w->bundles != NULL || w->kicks != NULL;
+    uint32_t most = !ep->poison.is_on ? WORK_DELIVERS_MAX : has_other ? 0 : 1;
+
+    w->n_run = w->n_delivers < most ? w->n_delivers : most;
+    w->job = (struct store_job){.run = work_run, .done = work_done, .loop = ep->host->loop};
+    ep->running = w;
+    endpoint_hold(ep);
+    store_submit(ep->host->store, &w->job);
 }
 
 void
@@ -175,9 +334,10 @@ work_kick(struct endpoint *ep)
 
     if (ep->running != NULL || w == NULL)
         return;
+    if (ep->is_closing) { /* another instance may act for this account by now */
+        work_drop_gathered(ep);
+        return;
+    }
     ep->gathering = NULL;
-    ep->running = w;
-    endpoint_hold(ep);
-    w->job = (struct store_job){.run = work_run, .done = work_done, .loop = ep->host->loop};
-    store_submit(ep->host->store, &w->job);
+    submit(ep, w);
 }
