@@ -9,6 +9,8 @@
 #include "gateway/internal.h"
 
 #define RETENTION_MS (30ll * 24 * 3600 * 1000)
+#define DUE_EVERY_MS (3600ll * 1000)
+#define TICKS_IN_LEASE 6 /* a lease is renewed on every second */
 #define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
 
 static const char *const status_names[] = {
@@ -70,12 +72,22 @@ static void
 on_tick(struct loop_timer *timer)
 {
     struct gateway *gw = (struct gateway *)((char *)timer - offsetof(struct gateway, tick));
+    int64_t now_ms = clock_mono_ms(gw->host.clock);
     struct number *number, *next;
 
-    lease_renew_all(gw);
+    gw->ticks++;
+    HASH_ITER(hh, gw->numbers, number, next)
+    if (number->epoch != 0 && lease_is_old(number))
+        lease_lost(number);
+    if (gw->ticks % 2 == 0)
+        lease_renew_all(gw);
     HASH_ITER(hh, gw->numbers, number, next)
     if (number->epoch == 0 && !number->is_leaving)
         lease_take(number);
+    if (now_ms >= gw->due_at_ms) {
+        gw->due_at_ms = now_ms + DUE_EVERY_MS;
+        gateway_run_due(gw, NULL, NULL);
+    }
 }
 
 static void
@@ -141,7 +153,8 @@ gateway_open(struct gateway **out, const struct gateway_opt *opt, struct err *er
     }
     gateway_hold(gw); /* the timer's */
     loop_timer_init(gw->host.loop, &gw->tick, on_tick);
-    loop_timer_start(&gw->tick, (uint64_t)gw->lease_ms / 3, (uint64_t)gw->lease_ms / 3);
+    loop_timer_start(&gw->tick, (uint64_t)gw->lease_ms / TICKS_IN_LEASE,
+                     (uint64_t)gw->lease_ms / TICKS_IN_LEASE);
     *out = gw;
     return RC_OK;
 }
@@ -305,7 +318,8 @@ gateway_run_due(struct gateway *gw, void (*fn)(void *ctx), void *ctx)
     struct number *number, *next;
 
     if (due == NULL) {
-        fn(ctx);
+        if (fn != NULL)
+            fn(ctx);
         return;
     }
     *due = (struct due){.gw = gw, .waiting = 1, .fn = fn, .ctx = ctx};

@@ -138,10 +138,10 @@ struct gateway_send {
     uint32_t category;      /* wire Category */
     bool is_template;
     int64_t ttl_ms;                    /* 0: 30 days */
-    Parley__Content__Payload *payload; /* packed before the call returns */
-    struct bytes opaque;
-    struct bytes idempotency_key; /* empty: none */
-    struct bytes request_body;    /* exact bytes, hashed when there is a key */
+    Parley__Content__Payload *payload; /* borrowed until fn; its repeated facts are written */
+    struct bytes opaque;               /* borrowed until fn */
+    struct bytes idempotency_key;      /* empty: none */
+    struct bytes request_body;         /* exact bytes, hashed when there is a key */
 };
 /* What was accepted. With a known idempotency key message_id is the first call's. */
 struct gateway_accepted {

@@ -132,11 +132,18 @@ after_commit(void *ctx)
 }
 
 static void
-on_state(void *ctx, bool is_up, Parley__Wire__CloseReason refused UNUSED)
+on_state(void *ctx, bool is_up, Parley__Wire__CloseReason refused)
 {
     struct number *number = ctx;
     struct gateway *gw = number->gw;
 
+    if (is_up)
+        number->leap = 0;
+    if (refused == PARLEY__WIRE__CLOSE_REASON__CLOSE_FENCED ||
+        refused == PARLEY__WIRE__CLOSE_REASON__CONNECTED_ELSEWHERE) {
+        lease_refused(number); /* which tells */
+        return;
+    }
     if (gw->ops->on_number_state != NULL)
         gw->ops->on_number_state(gw->ctx, number->account, is_up);
 }

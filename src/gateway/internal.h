@@ -22,8 +22,10 @@ struct gateway {
     char holder[HOLDER_MAX]; /* node name: unique by the caller's lock */
     char boot[40]; /* this boot of the machine: lease times of another boot mean nothing */
     int64_t lease_ms;
+    int64_t due_at_ms; /* monotonic: the next look for what platform time has made due */
     struct number *numbers;
     struct loop_timer tick;
+    unsigned ticks;
     bool is_closing, is_renewing;
     uint32_t jobs; /* what still points here */
     void (*on_closed)(void *ctx);
@@ -33,10 +35,11 @@ struct gateway {
 struct number {
     struct gateway *gw;
     uint64_t account;
-    uint64_t epoch; /* of the lease we hold; 0: none */
+    uint64_t epoch; /* of the lease we hold; 0: none; atomic, written on the loop */
+    uint64_t leap;  /* epochs to skip: the relay has seen higher ones than the store */
     bool is_taking; /* a take job runs */
     bool is_leaving;
-    int64_t renewed_ms;           /* monotonic */
+    int64_t renewed_ms;           /* monotonic: when the last renewal was written */
     uint8_t idem_key[32];         /* for keyed hashes of idempotency keys */
     struct endpoint *endpoint;    /* open while the lease is held; loop */
     struct endpoint *tx_endpoint; /* the same, for jobs: each holds it (endpoint_hold) */
@@ -54,6 +57,10 @@ void lease_give_up(struct number *number);
 NODISCARD enum rc lease_guard(void *ctx, struct store_tx *tx, struct err *err);
 /* A job came back fenced: stop serving the number, try again later. */
 void lease_lost(struct number *number);
+/* The relay prefers another connection: the same, with a higher epoch next time. */
+void lease_refused(struct number *number);
+/* Not renewed for two thirds of its life: it may be another's soon. */
+bool lease_is_old(const struct number *number);
 
 /* messages.c: rows of outgoing messages */
 struct message_row {

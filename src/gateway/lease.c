@@ -9,11 +9,22 @@
 
 #include "gateway/internal.h"
 
+#define LEAP_MAX (1u << 20)
+
 struct lease_job {
     struct store_job job;
     struct number *number;
+    uint64_t leap;
     uint64_t epoch; /* taken; 0: held elsewhere */
+    int64_t at_ms;  /* monotonic: when it was written */
 };
+
+/* Jobs read it on the store's thread. */
+static void
+epoch_set(struct number *number, uint64_t epoch)
+{
+    __atomic_store_n(&number->epoch, epoch, __ATOMIC_RELEASE);
+}
 
 static bool
 is_free(const struct number *number, const struct store_rows *rows, int64_t now_ms)
@@ -45,7 +56,8 @@ take_run(struct store_job *job, struct store_tx *tx, struct err *err)
     store_rows_end(&rows);
     if (rows.rc != RC_OK || !may_take)
         return rows.rc;
-    l->epoch = epoch + 1;
+    l->at_ms = now_ms;
+    l->epoch = epoch + 1 + l->leap;
     return store_run(tx, &gateway_part, SQL_LEASE_TAKE, NULL, err,
                      ST_ARGS(ST_I(number->account), ST_T(gw->holder), ST_I(l->epoch),
                              ST_T(gw->boot), ST_I(now_ms + gw->lease_ms)));
@@ -76,7 +88,7 @@ number_start(struct number *number)
     if (endpoint_open(&number->endpoint, &opt, &err) != RC_OK) {
         log_event(gw->host.log, LOG_ERROR, "gateway.number_failed",
                   LOG_NUM("number", number->account), LOG_RC(&err));
-        number->epoch = 0; /* the tick tries again */
+        epoch_set(number, 0); /* the tick tries again */
         return;
     }
     number->tx_endpoint = number->endpoint;
@@ -94,8 +106,8 @@ take_done(struct store_job *job, enum rc rc, const struct err *err)
         log_event(gw->host.log, LOG_WARN, "gateway.lease_failed",
                   LOG_NUM("number", number->account), LOG_RC(err));
     } else if (l->epoch != 0 && !gw->is_closing && !number->is_leaving) {
-        number->epoch = l->epoch;
-        number->renewed_ms = clock_mono_ms(gw->host.clock);
+        epoch_set(number, l->epoch);
+        number->renewed_ms = l->at_ms;
         log_event(gw->host.log, LOG_INFO, "gateway.lease_taken", LOG_NUM("number", number->account),
                   LOG_UINT("epoch", l->epoch));
         number_start(number);
@@ -113,6 +125,7 @@ lease_take(struct number *number)
         return;
     number->is_taking = true;
     l->number = number;
+    l->leap = number->leap;
     l->job = (struct store_job){.run = take_run, .done = take_done, .loop = number->gw->host.loop};
     gateway_hold(number->gw);
     store_submit(number->gw->host.store, &l->job);
@@ -122,11 +135,12 @@ enum rc
 lease_guard(void *ctx, struct store_tx *tx, struct err *err)
 {
     struct number *number = ctx;
+    uint64_t epoch = __atomic_load_n(&number->epoch, __ATOMIC_ACQUIRE);
     struct store_rows rows;
     bool is_held;
 
     store_query(&rows, tx, &gateway_part, SQL_LEASE_CHECK,
-                ST_ARGS(ST_I(number->account), ST_T(number->gw->holder), ST_I(number->epoch)));
+                ST_ARGS(ST_I(number->account), ST_T(number->gw->holder), ST_I(epoch)));
     is_held = rows.has_row;
     store_rows_end(&rows);
     if (rows.rc != RC_OK)
@@ -153,13 +167,28 @@ lease_lost(struct number *number)
         return;
     log_event(gw->host.log, LOG_WARN, "gateway.lease_lost", LOG_NUM("number", number->account),
               LOG_UINT("epoch", number->epoch));
-    number->epoch = 0;
+    epoch_set(number, 0);
     if (number->endpoint != NULL) {
         gateway_hold(gw);
         endpoint_close(&number->endpoint, on_endpoint_closed, number);
     }
     if (gw->ops->on_number_state != NULL)
         gw->ops->on_number_state(gw->ctx, number->account, false);
+}
+
+void
+lease_refused(struct number *number)
+{
+    number->leap = number->leap == 0 ? 1 : number->leap < LEAP_MAX ? 2 * number->leap : LEAP_MAX;
+    lease_lost(number);
+}
+
+bool
+lease_is_old(const struct number *number)
+{
+    const struct gateway *gw = number->gw;
+
+    return clock_mono_ms(gw->host.clock) - number->renewed_ms >= gw->lease_ms * 2 / 3;
 }
 
 /* ---- renewing: one job for every number held ---- */
@@ -171,6 +200,7 @@ struct renew_item {
 struct renew_job {
     struct store_job job;
     struct gateway *gw;
+    int64_t at_ms; /* monotonic: when it was written */
     size_t n;
     struct renew_item items[];
 };
@@ -179,15 +209,16 @@ static enum rc
 renew_run(struct store_job *job, struct store_tx *tx, struct err *err)
 {
     struct renew_job *r = (struct renew_job *)job;
-    int64_t until_ms = clock_mono_ms(r->gw->host.clock) + r->gw->lease_ms;
     enum rc rc = RC_OK;
+
+    r->at_ms = clock_mono_ms(r->gw->host.clock);
 
     for (size_t i = 0; rc == RC_OK && i < r->n; i++) {
         uint64_t changed = 0;
 
         rc = store_run(tx, &gateway_part, SQL_LEASE_RENEW, &changed, err,
                        ST_ARGS(ST_I(r->items[i].account), ST_T(r->gw->holder),
-                               ST_I(r->items[i].epoch), ST_I(until_ms)));
+                               ST_I(r->items[i].epoch), ST_I(r->at_ms + r->gw->lease_ms)));
         r->items[i].is_lost = changed == 0;
     }
     return rc;
@@ -198,7 +229,6 @@ renew_done(struct store_job *job, enum rc rc, const struct err *err UNUSED)
 {
     struct renew_job *r = (struct renew_job *)job;
     struct gateway *gw = r->gw;
-    int64_t now_ms = clock_mono_ms(gw->host.clock);
 
     gw->is_renewing = false;
     for (size_t i = 0; i < r->n; i++) {
@@ -207,8 +237,8 @@ renew_done(struct store_job *job, enum rc rc, const struct err *err UNUSED)
         if (number == NULL || number->epoch != r->items[i].epoch)
             continue;
         if (rc == RC_OK && !r->items[i].is_lost)
-            number->renewed_ms = now_ms;
-        else if (rc == RC_OK || now_ms - number->renewed_ms > gw->lease_ms * 2 / 3)
+            number->renewed_ms = r->at_ms;
+        else if (rc == RC_OK) /* otherwise the tick sees how old it gets */
             lease_lost(number);
     }
     free(r);
@@ -274,7 +304,7 @@ lease_give_up(struct number *number)
         gateway_hold(gw);
         endpoint_close(&number->endpoint, on_endpoint_closed, number);
     }
-    number->epoch = 0;
+    epoch_set(number, 0);
     if (epoch == 0 || (l = calloc(1, sizeof *l)) == NULL)
         return;
     *l = (struct lease_job){.number = number, .epoch = epoch};

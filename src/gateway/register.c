@@ -71,7 +71,12 @@ gateway_request_code(struct gateway *gw, uint64_t account, const char *method, c
     struct endpoint *ep;
     struct enrol *enrol = begin(gw, account, &ep, fn, ctx);
 
-    if (enrol != NULL)
+    if (enrol == NULL)
+        return;
+    /* Registered elsewhere meanwhile: the relay does not know our key any more. */
+    if (endpoint_is_refused(ep) && endpoint_enrol(ep, NULL) != RC_OK)
+        on_reply(enrol, RC_NOMEM, PARLEY__WIRE__REASON__UNAVAILABLE, "try again");
+    else
         endpoint_request_code(ep, method, language, on_reply, enrol);
 }
 
