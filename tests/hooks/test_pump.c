@@ -577,7 +577,7 @@ test_i22_bad_receivers_cost_little_and_delay_nobody(void **state)
     assert_true(stats.in_flight >= 8); /* the silent ones still hang */
     for (unsigned k = 0; k < 3; k++)
         assert_true(bad[k].n_most <= 16); /* eight, and those whose end has not been seen yet */
-    hooks_drain(w); /* their time runs out */
+    hooks_drain(w);                       /* their time runs out */
     for (unsigned k = 0; k < 3; k++) {
         assert_true(hooks_count(w, ACCOUNT + k, 0) == 40);
         assert_true(bad[k].n_most <= 16);
