@@ -30,7 +30,7 @@ talk_open(struct talk *talk, const struct platform *platform, struct err *err)
     snprintf(path, sizeof(path), "%s/relay/outbox", platform->dir);
     if ((talk->outbox = fopen(path, "re")) == NULL)
         return err_errno(err, RC_IO, "bench.phones", errno, path);
-    snprintf(path, sizeof(path), "%s/phone/phone.sock", platform->dir);
+    snprintf(path, sizeof(path), "%s/phone/daemon.sock", platform->dir);
     if ((rc = admin_path_open(&at, path, err)) != RC_OK)
         return rc;
     talk->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
