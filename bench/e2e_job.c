@@ -104,9 +104,20 @@ is_over(void *ctx)
     return e->journeys.n_delivered + e->failed >= e->sent;
 }
 
+static const char *const programs[] = {"parley-cloud", "parley-relay", "parley-phone"};
+
 struct figures {
     double n, per_s, cpu_ms, p50_ms, p99_ms, accept_p99_ms;
+    double part_ms[ARRAY_LEN(programs)]; /* CPU of one program, first in seconds */
 };
+
+/* CPU so far, with the sign given, so that two calls leave the difference. */
+static void
+count_parts(const struct e2e *e, struct figures *out, double sign)
+{
+    for (size_t i = 0; i < ARRAY_LEN(programs); i++)
+        out->part_ms[i] += sign * cpu_s(platform_pid(&e->platform, programs[i])) * 1e3;
+}
 
 /* Send for so long, or so many; wait until all are delivered. */
 static enum rc
@@ -125,6 +136,8 @@ run_load(struct e2e *e, struct figures *out, double per_s, double seconds, uint6
     int64_t start_us = now_us();
     enum rc rc;
 
+    *out = (struct figures){0};
+    count_parts(e, out, -1);
     journeys_wipe(&e->journeys);
     waits_wipe(&e->accepts);
     e->sent = e->failed = 0;
@@ -139,6 +152,7 @@ run_load(struct e2e *e, struct figures *out, double per_s, double seconds, uint6
                      "%llu sent, %llu delivered, %llu failed", (unsigned long long)e->sent,
                      (unsigned long long)e->journeys.n_delivered, (unsigned long long)e->failed);
     out->n = (double)e->journeys.n_delivered;
+    count_parts(e, out, 1);
     out->per_s = out->n * 1e6 / (double)(now_us() - start_us);
     out->cpu_ms = (platform_cpu_s(&e->platform) - cpu) * 1e3 / out->n;
     out->p50_ms = waits_ms(&e->journeys.waits, 0.5);
@@ -274,6 +288,7 @@ run_echo(struct e2e *e, struct figures *out, double per_s, double seconds, struc
 
 struct all_series {
     struct series per_s, cpu_ms, p50_ms, p99_ms, accept_p99_ms;
+    struct series part_ms[ARRAY_LEN(programs)];
 };
 
 static void
@@ -284,6 +299,8 @@ add_figures(struct all_series *to, const struct figures *f)
     series_add(&to->p50_ms, f->p50_ms);
     series_add(&to->p99_ms, f->p99_ms);
     series_add(&to->accept_p99_ms, f->accept_p99_ms);
+    for (size_t i = 0; i < ARRAY_LEN(programs); i++)
+        series_add(&to->part_ms[i], f->part_ms[i] / f->n);
 }
 
 static enum rc
@@ -317,19 +334,34 @@ add_row(struct e2e *e, const char *figure, const char *unit, const struct series
                                                .target = target});
 }
 
+/* Whose CPU it is; no reference. */
+static void
+add_parts(struct e2e *e, const char *const figures[], const struct all_series *s)
+{
+    for (size_t i = 0; i < ARRAY_LEN(programs); i++)
+        report_add(e->bench->report, &(struct row){.job = "e2e",
+                                                   .figure = figures[i],
+                                                   .unit = "CPU-ms",
+                                                   .ours = series_median(&s->part_ms[i])});
+}
+
 static void
 add_rows(struct e2e *e, const struct figures *first, const struct all_series full[2],
          const struct all_series paced[2])
 {
+    static const char *const parts[] = {"  of it parley-cloud", "  of it parley-relay",
+                                        "  of it parley-phone"};
     const struct series one = {.value = {first->cpu_ms}, .n = 1};
 
     add_row(e, "messages delivered", "/s", &full[0].per_s, &full[1].per_s, 0);
     add_row(e, "CPU of a message, all programs", "CPU-ms", &full[0].cpu_ms, &full[1].cpu_ms,
             CPU_TARGET_MS);
+    add_parts(e, parts, &full[0]);
     add_row(e, "the same, first to a phone", "CPU-ms", &one, &full[1].cpu_ms, 0);
     add_row(e, "to delivered webhook, p50", "ms", &full[0].p50_ms, &full[1].p50_ms, 0);
     add_row(e, "to delivered webhook, p99", "ms", &full[0].p99_ms, &full[1].p99_ms, 0);
     add_row(e, "at 200/s: CPU of a message", "CPU-ms", &paced[0].cpu_ms, &paced[1].cpu_ms, 0);
+    add_parts(e, parts, &paced[0]);
     add_row(e, "at 200/s: to webhook, p50", "ms", &paced[0].p50_ms, &paced[1].p50_ms, 0);
     add_row(e, "at 200/s: to webhook, p99", "ms", &paced[0].p99_ms, &paced[1].p99_ms, 0);
     add_row(e, "at 200/s: accept, p99", "ms", &paced[0].accept_p99_ms, &paced[1].accept_p99_ms,
