@@ -1,54 +1,12 @@
 /* test_path.c - one message's whole journey, both ways, over a real relay. */
-#include "net.h"
-
-#include <stdlib.h>
-
-#include "gateway/states.h"
-
-#define BAKERY UINT64_C(4930111111)
-#define ANNA UINT64_C(4915222222)
-
-struct pair {
-    struct net net;
-    struct biz biz;
-    struct person anna;
-};
-
-static int
-set_up(void **state)
-{
-    struct pair *p = calloc(1, sizeof *p);
-
-    net_init(&p->net);
-    net_start(&p->net);
-    biz_init(&p->biz, &p->net, BAKERY);
-    person_init(&p->anna, &p->net, ANNA);
-    biz_start(&p->biz);
-    person_start(&p->anna);
-    biz_register(&p->biz);
-    person_register(&p->anna);
-    *state = p;
-    return 0;
-}
-
-static int
-tear_down(void **state)
-{
-    struct pair *p = *state;
-
-    biz_wipe(&p->biz);
-    person_wipe(&p->anna);
-    net_wipe(&p->net);
-    free(p);
-    return 0;
-}
+#include "pair.h"
 
 static void
 test_text_out_with_statuses_in_order_and_once(void **state)
 {
     struct pair *p = *state;
     uint8_t id[16];
-    char told[16], *shown;
+    char told[16];
 
     assert_int_equal(biz_say(&p->biz, ANNA, "fresh bread", id), RC_OK);
     biz_wait_status(&p->biz, id, GATEWAY_DELIVERED);
@@ -56,9 +14,7 @@ test_text_out_with_statuses_in_order_and_once(void **state)
     biz_wait_status(&p->biz, id, GATEWAY_READ);
     assert_string_equal(biz_told(&p->biz, id, told), "sdr");
     assert_int_equal(biz_state(&p->biz, id), MESSAGE_READ);
-    shown = person_shown(&p->anna);
-    assert_string_equal(shown, "fresh bread\n");
-    free(shown);
+    assert_shown(&p->anna, "fresh bread\n");
 }
 
 static void
@@ -117,11 +73,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_text_out_with_statuses_in_order_and_once, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_text_in_with_receipts_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_conversation_goes_on_after_a_restart_of_all, set_up,
-                                        tear_down),
+        PAIR_TEST(test_text_out_with_statuses_in_order_and_once),
+        PAIR_TEST(test_text_in_with_receipts_back),
+        PAIR_TEST(test_conversation_goes_on_after_a_restart_of_all),
     };
 
     return cmocka_run_group_tests_name("gateway/path", tests, NULL, NULL);
