@@ -143,7 +143,7 @@ print_safety(const json_t *answer)
 
     if (at > 0)
         changed = "Their security code has changed: compare it anew.\n";
-    printf("%s\n%.36s\n%s\n%s", json_str(answer, "label"), digits,
+    printf("%s\n%.35s\n%s\n%s", json_str(answer, "label"), digits,
            strlen(digits) > 36 ? digits + 36 : "", changed);
 }
 

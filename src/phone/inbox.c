@@ -202,8 +202,37 @@ line_put(struct buf *out, uint64_t ord, const struct message_view *view)
     buf_wipe(&message);
 }
 
+/* The id under which the quoted message was shown, if it is in our history. */
 static enum rc
-page_row(struct page_job *job, const struct store_rows *rows, struct err *err)
+context_find(struct page_job *job, struct store_tx *tx, struct arena *arena, const uint8_t peer[16],
+             const Parley__Content__Context *context, char id[CONTENT_PUBLIC_ID_MAX + 1],
+             struct err *err)
+{
+    const struct profile *p = job->base.p;
+    struct message_view view = {.account = p->account,
+                                .direction =
+                                    context->author == p->account ? DIRECTION_OUT : DIRECTION_IN,
+                                .message_id = context->message_id.data};
+    Parley__Content__Payload *quoted = NULL;
+    struct store_rows rows;
+    enum rc rc = RC_OK;
+
+    store_query(&rows, tx, &phone_part, SQL_MSG_FIND,
+                ST_ARGS(ST_I(p->account), ST_B(bytes_of(peer, 16)), ST_I(view.direction),
+                        ST_B(wire_bytes(context->message_id))));
+    if (rows.has_row)
+        rc = message_open(p, arena, peer, view.direction, view.message_id,
+                          store_col_bytes(&rows, 1), &quoted, err);
+    store_rows_end(&rows);
+    if (rc == RC_OK && quoted != NULL) {
+        view.payload = quoted;
+        render_id(id, &view);
+    }
+    return rc != RC_OK ? rc : rows.rc;
+}
+
+static enum rc
+page_row(struct page_job *job, struct store_tx *tx, const struct store_rows *rows, struct err *err)
 {
     const struct profile *p = job->base.p;
     struct bytes id = store_col_bytes(rows, 2), peer = store_col_bytes(rows, 6);
@@ -212,6 +241,7 @@ page_row(struct page_job *job, const struct store_rows *rows, struct err *err)
                                 .status = (enum phone_status)store_col_int(rows, 3),
                                 .at_ms = store_col_int(rows, 4),
                                 .message_id = id.ptr};
+    char context_id[CONTENT_PUBLIC_ID_MAX + 1] = "";
     Parley__Content__Payload *payload;
     struct arena *arena = NULL;
     enum rc rc;
@@ -222,12 +252,15 @@ page_row(struct page_job *job, const struct store_rows *rows, struct err *err)
         return err_set(err, RC_IO, "phone.page", "a damaged row");
     if (job->query.number != 0 && memcmp(peer.ptr, job->peer, 16) != 0)
         return RC_OK;
-    if ((rc = arena_new(&arena, 8 * CONTENT_MAX, err)) != RC_OK)
+    if ((rc = arena_new(&arena, 16 * CONTENT_MAX, err)) != RC_OK)
         return rc;
     rc = message_open(p, arena, peer.ptr, view.direction, id.ptr, store_col_bytes(rows, 5),
                       &payload, err);
+    if (rc == RC_OK && payload->context != NULL && payload->context->message_id.len == 16)
+        rc = context_find(job, tx, arena, peer.ptr, payload->context, context_id, err);
     if (rc == RC_OK) {
         view.payload = payload;
+        view.context_id = context_id;
         line_put(&job->lines, job->page.last, &view);
         job->page.n++;
     }
@@ -251,7 +284,7 @@ page_run(struct store_job *base, struct store_tx *tx, struct err *err)
     for (; rows.has_row && rc == RC_OK && !is_full; store_next(&rows)) {
         job->page.last = (uint64_t)store_col_int(&rows, 0);
         scanned++;
-        rc = page_row(job, &rows, err);
+        rc = page_row(job, tx, &rows, err);
         is_full = job->page.n >= PHONE_PAGE_MAX || job->lines.len >= PAGE_BYTES;
     }
     store_rows_end(&rows);

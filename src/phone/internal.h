@@ -102,6 +102,8 @@ struct message_view {
     int64_t at_ms;
     const uint8_t *message_id;
     const Parley__Content__Payload *payload;
+    const char
+        *context_id; /* public id of the quoted message; "" or NULL: as the business knows it */
 };
 void render_message(struct buf *out, const struct message_view *view);
 /* A message's public id as it is shown: the dialect's own, or a wamid (out: CONTENT_PUBLIC_ID_MAX +

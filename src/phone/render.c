@@ -65,7 +65,8 @@ put_context(struct json_writer *w, const struct message_view *view)
     wamid_of(id, view->account, context->author != view->account, context->message_id.data);
     jw_key(w, "context");
     jw_object(w);
-    jw_kv_str(w, "id", id);
+    jw_kv_str(w, "id",
+              view->context_id != NULL && view->context_id[0] != '\0' ? view->context_id : id);
     if (context->author != 0)
         put_number(w, "from", context->author);
     jw_object_end(w);

@@ -115,7 +115,7 @@ phone_send_text(struct profile *p, const struct phone_text *what, phone_send_fn 
     s->is_reply = what->reply_to != NULL;
     message_id_make(s->message_id, clock_unix_ms(p->phone->host.clock), p->phone->host.rng);
     if (s->is_reply && public_id_read(s->reply_to, what->reply_to, &err) != RC_OK) {
-        send_done(&s->base.job, err.rc, &err);
+        send_done(&s->base.job, RC_NOTFOUND, &err);
         return;
     }
     s->base.job = (struct store_job){
