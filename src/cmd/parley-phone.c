@@ -16,6 +16,7 @@
 
 #define PATH_SIZE 1100u
 #define TAKE_OVER_MS 3000
+#define TAKE_OVER_STEP_MS 20
 
 static const struct config_row settings[] = {
     SERVICE_SETTINGS,
@@ -28,6 +29,7 @@ static const struct config_row settings[] = {
 struct program {
     struct service *service;
     char relay_host[256];
+    int lock_fd; /* held until the program ends */
     struct store *store;
     struct keyring *ring;
     struct phone *phone;
@@ -85,33 +87,41 @@ pause_ms(long ms)
     nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
 }
 
-/* One program has the folder. A daemon that a command started earlier makes room for the
- * supervisor's. */
+/* One program has the folder: two would move the same sessions on. A daemon that a command started
+ * earlier makes room for the supervisor's. */
 static enum rc
-open_store(struct program *p, struct err *err)
+take_lock(struct program *p, struct err *err)
 {
     struct service *service = p->service;
     char path[PATH_SIZE], socket_path[PATH_SIZE];
-    const struct store_opt opt = {.path = path_in(path, service, "phone.db"),
+    bool may_take_over = config_str(service->config, "config") != NULL;
+
+    path_in(path, service, "lock");
+    for (int waited_ms = 0;; waited_ms += TAKE_OVER_STEP_MS) {
+        enum rc rc = file_lock(&p->lock_fd, path, err);
+
+        if (rc == RC_BUSY && (!may_take_over || waited_ms >= TAKE_OVER_MS))
+            return err_set(err, RC_BUSY, "phone.start", "another parley-phone has this folder");
+        if (rc != RC_BUSY)
+            return rc;
+        if (waited_ms == 0)
+            phone_client_shut_down(path_in(socket_path, service, "daemon.sock"));
+        pause_ms(TAKE_OVER_STEP_MS);
+    }
+}
+
+static enum rc
+open_store(struct program *p, struct err *err)
+{
+    char path[PATH_SIZE];
+    const struct store_opt opt = {.path = path_in(path, p->service, "phone.db"),
                                   .parts = phone_parts,
                                   .n_parts = phone_parts_n,
-                                  .log = service->log,
+                                  .log = p->service->log,
                                   .on_fatal = on_fatal,
                                   .ctx = p};
-    bool has_asked = false;
-    enum rc rc;
 
-    for (int waited_ms = 0;; waited_ms += 20) {
-        rc = store_open(&p->store, &opt, err);
-        if (rc != RC_BUSY || waited_ms >= TAKE_OVER_MS ||
-            config_str(service->config, "config") == NULL)
-            return rc;
-        if (!has_asked) {
-            has_asked = true;
-            phone_client_shut_down(path_in(socket_path, service, "daemon.sock"));
-        }
-        pause_ms(20);
-    }
+    return store_open(&p->store, &opt, err);
 }
 
 static enum rc
@@ -174,6 +184,8 @@ start(struct service *service, struct err *err)
                               err);
     if (rc == RC_OK && authority != NULL)
         rc = service_key_read(opt.authority, "authority_key", authority, err);
+    if (rc == RC_OK)
+        rc = take_lock(p, err);
     if (rc == RC_OK)
         rc = open_store(p, err);
     if (rc == RC_OK)
