@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,16 +38,15 @@ person_start(struct person *p)
                             .relay_host = "127.0.0.1",
                             .relay_port = p->rig->port,
                             .has_authority = true};
-    static struct log *log;
+    char log_path[128];
+    struct log_opt log = {.program = "phone", .level = LOG_TRACE, .fd = -1, .file = log_path};
     struct err err = {0};
 
-    if (log == NULL && getenv("PARLEY_TEST_LOG") != NULL)
-        assert_int_equal(
-            log_open(&log, &(struct log_opt){.program = "phone", .level = LOG_DEBUG, .fd = 2},
-                     NULL),
-            RC_OK);
-    if (log != NULL)
-        opt.log = log;
+    snprintf(log_path, sizeof log_path, "%s/log", p->dir);
+    if (getenv("PARLEY_TEST_LOG") != NULL)
+        log.fd = STDERR_FILENO;
+    assert_int_equal(log_open(&p->log, &log, NULL), RC_OK);
+    opt.log = p->log;
     open_store(p);
     opt.store = p->store;
     opt.ring = p->ring;
@@ -90,6 +90,7 @@ person_stop(struct person *p)
     store_free(&p->store);
     loop_poll(p->rig->loop);
     keyring_free(&p->ring);
+    log_close(&p->log);
     p->profile = NULL;
 }
 
@@ -311,4 +312,123 @@ person_wait_count(struct person *p, const char *part, unsigned n)
         }
         loop_poll(p->rig->loop);
     }
+}
+
+static void
+one_sent(void *ctx, enum rc rc, const char *id, const char *text)
+{
+    if (rc != RC_OK)
+        fail_msg("%s", text);
+    --*(unsigned *)ctx;
+}
+
+void
+person_send_many(struct person *p, const struct person *to, unsigned first, unsigned n,
+                 unsigned *pending)
+{
+    for (unsigned i = first; i < first + n; i++) {
+        char body[32];
+        const struct phone_text what = {.to = to->number, .body = body};
+
+        snprintf(body, sizeof body, "text %u", i);
+        ++*pending;
+        phone_send_text(p->profile, &what, one_sent, pending);
+    }
+}
+
+static bool
+is_zero(void *ctx)
+{
+    return *(const unsigned *)ctx == 0;
+}
+
+void
+person_wait_zero(struct person *p, const unsigned *pending)
+{
+    assert_true(rig_wait(p->rig, is_zero, (void *)(uintptr_t)pending));
+}
+
+unsigned
+person_check_order(struct person *p, const char *direction)
+{
+    char *text = person_history(p), want[32];
+    long last = -1;
+    unsigned n = 0;
+
+    snprintf(want, sizeof want, "\"direction\":\"%s\"", direction);
+    for (char *save = NULL, *line = strtok_r(text, "\n", &save); line != NULL;
+         line = strtok_r(NULL, "\n", &save)) {
+        const char *at = strstr(line, "\"text\":\"text ");
+
+        if (at == NULL || strstr(line, want) == NULL)
+            continue;
+        if (strtol(at + 13, NULL, 10) <= last)
+            fail_msg("%s: %ld after %ld", p->name, strtol(at + 13, NULL, 10), last);
+        last = strtol(at + 13, NULL, 10);
+        n++;
+    }
+    free(text);
+    return n;
+}
+
+/* ---- databases ---- */
+
+int64_t
+sql_int(const char *path, const char *sql)
+{
+    sqlite3 *db;
+    sqlite3_stmt *stmt;
+    int64_t value;
+
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    sqlite3_busy_timeout(db, 5000);
+    if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK)
+        fail_msg("%s", sqlite3_errmsg(db));
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    value = sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    return value;
+}
+
+void
+sql_exec(const char *path, const char *sql)
+{
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    sqlite3_busy_timeout(db, 5000);
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        fail_msg("%s", sqlite3_errmsg(db));
+    sqlite3_close(db);
+}
+
+int64_t
+person_sql(const struct person *p, const char *sql)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/phone.db", p->dir);
+    return sql_int(path, sql);
+}
+
+void
+sql_wait(struct rig *rig, const char *path, const char *sql, int64_t want)
+{
+    int64_t until_ms = clock_mono_ms(rig->clock) + RIG_WAIT_MS, value;
+
+    while ((value = sql_int(path, sql)) != want) {
+        if (clock_mono_ms(rig->clock) > until_ms)
+            fail_msg("%s: %lld, wanted %lld", sql, (long long)value, (long long)want);
+        rig_pass_ms(rig, 5);
+    }
+}
+
+char *
+relay_db(const struct rig *rig)
+{
+    static char path[128];
+
+    snprintf(path, sizeof path, "%s/relay.db", rig->opt.data_dir);
+    return path;
 }

@@ -10,6 +10,7 @@
 
 struct person {
     struct rig *rig;
+    struct log *log; /* at level trace, in DIR/log */
     const char *name;
     uint64_t number;
     char dir[64];
@@ -24,8 +25,6 @@ void person_init(struct person *p, struct rig *rig, const char *name, uint64_t n
 /* Close the phone and the store; everything in memory is gone. */
 void person_stop(struct person *p);
 void person_start(struct person *p);
-/* As after kill -9, as far as a process can do that to itself: what the store has not committed is
- * lost, and the relay hears nothing. */
 void person_wipe(struct person *p);
 
 struct answer {
@@ -51,10 +50,27 @@ enum rc person_send_reply(struct person *p, const struct person *to, const char 
 void person_offline(struct person *p, bool is_offline);
 struct answer person_verify(struct person *p, const struct person *other);
 
+/* Start sending so many texts "text N" without waiting; *pending counts down as they are durable.
+ */
+void person_send_many(struct person *p, const struct person *to, unsigned first, unsigned n,
+                      unsigned *pending);
+void person_wait_zero(struct person *p, const unsigned *pending);
+
 /* The whole history as JSON lines; the caller frees. */
 char *person_history(struct person *p);
 /* How often `part` occurs in the history. */
 unsigned person_count(struct person *p, const char *part);
+/* The texts "text N" of this direction ("in", "out") come in rising order, each once; how many. */
+unsigned person_check_order(struct person *p, const char *direction);
+
+/* A query on somebody's database, from outside. */
+int64_t sql_int(const char *path, const char *sql);
+void sql_exec(const char *path, const char *sql);
+int64_t person_sql(const struct person *p, const char *sql);
+/* Wait until the query on the database at path gives this value. */
+void sql_wait(struct rig *rig, const char *path, const char *sql, int64_t want);
+char *relay_db(const struct rig *rig); /* its path; borrowed until the next call */
+
 /* Wait until `part` occurs `n` times. */
 void person_wait_count(struct person *p, const char *part, unsigned n);
 
