@@ -4,24 +4,39 @@
  * methods are accepted and not used by any field that is served here. */
 #include "manager/graph.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdlib.h>
 
 #include "base/hex.h"
 #include "http/url.h"
 
-/* The end of one selected field: a comma outside brackets, or the end. NULL: brackets do not match.
- */
+#define NESTING_MAX 16u
+
+/* The bracket that closes this one; NUL for any other character. */
+static char
+closing(char c)
+{
+    return c == '(' ? ')' : c == '{' ? '}' : c == '[' ? ']' : '\0';
+}
+
+/* The end of one selected field: a comma outside brackets, or the end. NULL: brackets do not match,
+ * each with its own kind, or nest too deep. */
 static const char *
 item_end(const char *at)
 {
-    int depth = 0;
+    char open[NESTING_MAX];
+    unsigned depth = 0;
 
     for (; *at != '\0' && (depth > 0 || *at != ','); at++) {
-        if (*at == '(' || *at == '{' || *at == '[')
-            depth++;
-        else if ((*at == ')' || *at == '}' || *at == ']') && --depth < 0)
-            return NULL;
+        if (closing(*at) != '\0') {
+            if (depth == NESTING_MAX)
+                return NULL;
+            open[depth++] = closing(*at);
+        } else if (*at == ')' || *at == '}' || *at == ']') {
+            if (depth == 0 || open[--depth] != *at)
+                return NULL;
+        }
     }
     return depth == 0 ? at : NULL;
 }
@@ -91,6 +106,7 @@ select_item(struct graph_selection *out, char bad[64], const struct graph_field 
 
         while (close > brace && *close != '}')
             close--;
+        assert(close > brace); /* item_end() matched them */
         out->inner[out->n] = bytes_of(brace + 1, (size_t)(close - brace - 1));
     }
     out->field[out->n++] = field;

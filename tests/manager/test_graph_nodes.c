@@ -73,8 +73,9 @@ test_number_fields(void **state)
 static void
 test_unknown_fields_are_refused(void **state)
 {
-    static const char *const fields[] = {"nonsense", "id,verified_namex", "status}",
-                                         "a{b",      "\\u00e9",           "status)"};
+    static const char *const fields[] = {
+        "nonsense", "id,verified_namex", "status}", "id,phone_numbers.limit(5){id,name)",
+        "a{b",      "\\u00e9",           "status)"};
     json_t *body;
 
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {

@@ -188,7 +188,7 @@ rig_sql(struct rig *rig, const char *sql)
     int64_t value;
 
     snprintf(path, sizeof(path), "%s/relay.db", rig->data);
-    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
     value = sqlite3_column_int64(stmt, 0);
