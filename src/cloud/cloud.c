@@ -63,12 +63,6 @@ on_manager_stream(void *ctx, bool is_up)
     }
 }
 
-static void
-on_gateway_commit(void *ctx)
-{
-    hooks_pump_poke(((struct cloud *)ctx)->pump);
-}
-
 static bool
 on_certificate(void *ctx, uint64_t account, struct buf *out)
 {
@@ -83,7 +77,6 @@ on_secret(void *ctx, uint64_t app, char out[129])
 
 static const struct gateway_ops gateway_callbacks = {.on_inbound = webhook_inbound,
                                                      .on_status = webhook_status,
-                                                     .after_commit = on_gateway_commit,
                                                      .on_number_state = numbers_on_state,
                                                      .certificate = on_certificate};
 

@@ -35,6 +35,8 @@ struct read_job {
     struct wish wishes[READ_ACCOUNTS_MAX];
     uint32_t n_wishes;
     bool lists_accounts; /* instead of reading: the next page of accounts */
+    uint64_t list_after;
+    uint32_t round; /* of listing */
     uint64_t accounts[READ_ROWS_MAX];
     uint32_t n_accounts;
 };
@@ -107,6 +109,7 @@ discover_all_again(struct hooks_pump *pump)
             a->is_anew = true;
     pump->is_scanning = true;
     pump->scan_after = 0;
+    pump->scan_round++;
     pump_wake(pump);
 }
 
@@ -288,7 +291,7 @@ read_accounts(struct read_job *read, struct store_tx *tx)
 
     read->n_accounts = 0;
     store_query(&rows, tx, &hooks_part, SQL_ACCOUNT_PAGE,
-                ST_ARGS(ST_I(read->pump->scan_after), ST_I(READ_ROWS_MAX)));
+                ST_ARGS(ST_I(read->list_after), ST_I(READ_ROWS_MAX)));
     for (; rows.has_row && read->n_accounts < READ_ROWS_MAX; store_next(&rows))
         read->accounts[read->n_accounts++] = (uint64_t)store_col_int(&rows, 0);
     store_rows_end(&rows);
@@ -358,6 +361,8 @@ take_back(struct hooks_pump *pump, struct read_job *read)
 static void
 note_accounts(struct hooks_pump *pump, struct read_job *read)
 {
+    if (read->round != pump->scan_round)
+        return; /* it was begun anew meanwhile */
     for (uint32_t i = 0; i < read->n_accounts; i++) {
         line_up(pump, account_of(pump, read->accounts[i]));
         pump->scan_after = read->accounts[i];
@@ -460,8 +465,11 @@ discover_next(struct hooks_pump *pump)
     if (pump->reading != NULL)
         return;
     plan_accounts(pump);
-    if (pump->is_scanning && pump->planned == NULL && planned_read(pump) != NULL)
+    if (pump->is_scanning && pump->planned == NULL && planned_read(pump) != NULL) {
         pump->planned->lists_accounts = true;
+        pump->planned->list_after = pump->scan_after;
+        pump->planned->round = pump->scan_round;
+    }
     if (pump->planned == NULL)
         return;
     pump->reading = pump->planned;

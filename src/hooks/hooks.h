@@ -81,9 +81,6 @@ NODISCARD enum rc hooks_enqueue(struct hooks_pump *pump, struct store_tx *tx,
                                 const struct hooks_event *event, uint8_t event_id[16],
                                 struct err *err);
 
-/* Look for new rows at once instead of after the pump's own job. Never needed; saves a millisecond
- * or two when called from done() of jobs that enqueued. */
-void hooks_pump_poke(struct hooks_pump *pump);
 /* Call fn once everything that is due now has been tried and the outcomes are stored (test clock:
  * drain what is due). Several may wait. */
 void hooks_pump_drain(struct hooks_pump *pump, void (*fn)(void *ctx), void *ctx);

@@ -138,6 +138,7 @@ struct hooks_pump {
     struct read_job *reading, *planned;
     bool is_recall_due;  /* a target could not ask: look again after this read */
     uint64_t scan_after; /* accounts up to here have been listed */
+    uint32_t scan_round; /* counts beginnings of listing */
     bool is_scanning;    /* accounts are still being listed */
 
     /* outcomes */

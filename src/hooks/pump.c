@@ -123,12 +123,6 @@ on_alarm(struct loop_timer *timer)
 /* ---- from outside ---- */
 
 void
-hooks_pump_poke(struct hooks_pump *pump)
-{
-    pump_wake(pump);
-}
-
-void
 hooks_pump_drain(struct hooks_pump *pump, void (*fn)(void *ctx), void *ctx)
 {
     struct drain_wait *wait = calloc(1, sizeof(*wait)), **link = &pump->drains;
