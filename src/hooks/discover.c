@@ -1,12 +1,9 @@
-/* discover.c - which accounts have new rows, and reading them.
+/* discover.c - which rows to read next, and reading them.
  *
- * hooks_enqueue runs on the store's writer thread, in a transaction that may still be undone. It
- * notes the account and submits the beacon: a job that stands behind the caller's in the store's
- * line. When the beacon is done, every transaction noted before it ran has been decided, and what
- * was committed can be read. A note for a transaction that was undone costs one look that finds
- * nothing.
- *
- * Reads run one at a time on the store's reader, a page of rows for a handful of accounts each. */
+ * Owns the accounts and how far each has been read. Wishes are of two kinds: the new rows of an
+ * account (the beacon names it, or all are listed: at start, or after a replay), and rows that a
+ * target left in the store. Reads run one at a time on the store's reader, a page of rows for a
+ * handful of wishes each. What is read twice does no harm: the index knows what is held. */
 #include "parts.h"
 
 #include <stdlib.h>
@@ -92,6 +89,12 @@ take_from_line(struct hooks_pump *pump)
 }
 
 void
+discover_account(struct hooks_pump *pump, uint64_t account)
+{
+    line_up(pump, account_of(pump, account));
+}
+
+void
 discover_again(struct hooks_pump *pump, uint64_t account)
 {
     struct hook_account *a = account_of(pump, account);
@@ -111,104 +114,6 @@ discover_all_again(struct hooks_pump *pump)
     pump->scan_after = 0;
     pump->scan_round++;
     pump_wake(pump);
-}
-
-/* ---- the beacon ---- */
-
-/* On the writer thread: what was noted up to here is decided when this job is. */
-static enum rc
-beacon_run(struct store_job *job, struct store_tx *tx, struct err *err)
-{
-    struct hooks_pump *pump = OWNER_OF(job, struct hooks_pump, beacon);
-
-    pthread_mutex_lock(&pump->lock);
-    pump->n_decided = pump->n_dirty;
-    pump->is_all_decided |= pump->is_all_dirty;
-    pump->is_all_dirty = false;
-    pthread_mutex_unlock(&pump->lock);
-    return RC_OK;
-}
-
-/* Take what the beacon decided; the accounts go to `out`. */
-static uint32_t
-take_decided(struct hooks_pump *pump, uint64_t out[DIRTY_MAX], bool *is_all)
-{
-    uint32_t n = pump->n_decided;
-
-    memcpy(out, pump->dirty, n * sizeof(out[0]));
-    pump->n_dirty -= n;
-    memmove(pump->dirty, pump->dirty + n, pump->n_dirty * sizeof(out[0]));
-    pump->n_decided = 0;
-    *is_all = pump->is_all_decided;
-    pump->is_all_decided = false;
-    return n;
-}
-
-static void
-beacon_done(struct store_job *job, enum rc rc, const struct err *err)
-{
-    struct hooks_pump *pump = OWNER_OF(job, struct hooks_pump, beacon);
-    uint64_t accounts[DIRTY_MAX];
-    bool is_all = false;
-    uint32_t n = 0;
-
-    pthread_mutex_lock(&pump->lock);
-    if (rc == RC_OK)
-        n = take_decided(pump, accounts, &is_all);
-    pump->is_beacon_out = false;
-    pthread_mutex_unlock(&pump->lock);
-    if (pump->is_closing) {
-        pump_unref(pump);
-        return;
-    }
-    if (rc != RC_OK)
-        pump->is_paused = true; /* the notes stay for the next */
-    if (is_all)
-        discover_all_again(pump);
-    for (uint32_t i = 0; i < n; i++)
-        line_up(pump, account_of(pump, accounts[i]));
-    pump_wake(pump);
-}
-
-/* Submit the beacon unless it is out or there is nothing to ask. From either thread. */
-static void
-send_beacon(struct hooks_pump *pump)
-{
-    bool is_due;
-
-    pthread_mutex_lock(&pump->lock);
-    is_due = !pump->is_beacon_out && (pump->n_dirty > 0 || pump->is_all_dirty);
-    pump->is_beacon_out |= is_due;
-    pthread_mutex_unlock(&pump->lock);
-    if (is_due)
-        store_submit(pump->opt.store, &pump->beacon);
-}
-
-static void
-note(struct hooks_pump *pump, uint64_t account)
-{
-    pthread_mutex_lock(&pump->lock);
-    /* a note that was there when the beacon ran stands for earlier transactions */
-    if (pump->n_dirty == pump->n_decided || pump->dirty[pump->n_dirty - 1] != account) {
-        if (pump->n_dirty < DIRTY_MAX)
-            pump->dirty[pump->n_dirty++] = account;
-        else
-            pump->is_all_dirty = true;
-    }
-    pthread_mutex_unlock(&pump->lock);
-}
-
-enum rc
-hooks_enqueue(struct hooks_pump *pump, struct store_tx *tx, const struct hooks_event *event,
-              uint8_t event_id[16], struct err *err)
-{
-    enum rc rc = hook_row_add(tx, pump->opt.ring, pump->opt.rng, event, event_id, err);
-
-    if (rc != RC_OK)
-        return rc;
-    note(pump, event->account);
-    send_beacon(pump);
-    return RC_OK;
 }
 
 /* ---- reading, on the store's reader ---- */
@@ -461,7 +366,7 @@ discover_next(struct hooks_pump *pump)
 {
     if (pump->is_closing || pump->is_paused)
         return;
-    send_beacon(pump); /* what was noted after the last one ran */
+    beacon_send(pump); /* what was noted after the last one ran */
     if (pump->reading != NULL)
         return;
     plan_accounts(pump);
@@ -482,13 +387,8 @@ discover_next(struct hooks_pump *pump)
 bool
 discover_is_idle(struct hooks_pump *pump)
 {
-    bool is_idle;
-
-    pthread_mutex_lock(&pump->lock);
-    is_idle = !pump->is_beacon_out && pump->n_dirty == 0 && !pump->is_all_dirty;
-    pthread_mutex_unlock(&pump->lock);
-    return is_idle && pump->in_line == NULL && pump->reading == NULL && pump->planned == NULL &&
-           !pump->is_scanning;
+    return beacon_is_idle(pump) && pump->in_line == NULL && pump->reading == NULL &&
+           pump->planned == NULL && !pump->is_scanning;
 }
 
 /* ---- life ---- */
@@ -496,21 +396,10 @@ discover_is_idle(struct hooks_pump *pump)
 enum rc
 discover_init(struct hooks_pump *pump, struct err *err)
 {
-    pump->beacon =
-        (struct store_job){.run = beacon_run, .done = beacon_done, .loop = pump->opt.loop};
     pump->accounts = calloc(ACCOUNT_BUCKETS, sizeof(struct hook_account *));
     if (pump->accounts == NULL)
         return err_set(err, RC_NOMEM, "hooks.open", "out of memory");
     return RC_OK;
-}
-
-void
-discover_close(struct hooks_pump *pump)
-{
-    pthread_mutex_lock(&pump->lock);
-    if (pump->is_beacon_out)
-        pump->refs++; /* it still points here */
-    pthread_mutex_unlock(&pump->lock);
 }
 
 void

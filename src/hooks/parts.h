@@ -3,7 +3,9 @@
  *   pump.c      life, turns, timers, draining
  *   target.c    targets, the events they hold in memory, their back-off
  *   attempt.c   one call: address, signature, judgement
- *   discover.c  which accounts have new rows, and reading them
+ *   held.c      the index of events in memory, and lists of them
+ *   beacon.c    hooks_enqueue, and learning what was committed
+ *   discover.c  which rows to read next, and reading them
  *   outcome.c   outcomes into the store, replay, the sweep
  *
  * An event in memory is in exactly one place: a target's ready list (to be sent now), its waiting
@@ -185,18 +187,34 @@ void target_recalled(struct hook_target *target, uint64_t account, int64_t last_
 void targets_look(struct hooks_pump *pump, int64_t now_ms);
 /* End every back-off: somebody says that receivers are well again. */
 void targets_try_now(struct hooks_pump *pump);
+void targets_free(struct hooks_pump *pump);
+
+/* ---- held.c ---- */
+bool item_is_held(struct hooks_pump *pump, uint64_t account, int64_t seq);
+void item_hold(struct hooks_pump *pump, struct hook_item *item);
 /* Out of the index and released. */
 void item_forget(struct hooks_pump *pump, struct hook_item *item);
-void targets_free(struct hooks_pump *pump);
+void items_free(struct hooks_pump *pump); /* all of them, and the index */
+void items_push_back(struct item_list *list, struct hook_item *item);
+struct hook_item *items_pop_front(struct item_list *list);
+void items_insert_by_time(struct item_list *list, struct hook_item *item);
 
 /* ---- attempt.c ---- */
 /* Send what the target has next, or begin to look up its address. */
 void attempt_send(struct hook_target *target, int64_t now_ms);
 
+/* ---- beacon.c ---- */
+void beacon_init(struct hooks_pump *pump);
+/* Submit the beacon unless it is out or nothing was noted. From either thread. */
+void beacon_send(struct hooks_pump *pump);
+bool beacon_is_idle(struct hooks_pump *pump);
+void beacon_close(struct hooks_pump *pump); /* a beacon that is out keeps the pump's memory */
+
 /* ---- discover.c ---- */
 NODISCARD enum rc discover_init(struct hooks_pump *pump, struct err *err);
-void discover_close(struct hooks_pump *pump); /* counts the beacon that is out */
 void discover_free(struct hooks_pump *pump);
+/* Read an account's new rows, soon. */
+void discover_account(struct hooks_pump *pump, uint64_t account);
 /* Read an account again from its first row. */
 void discover_again(struct hooks_pump *pump, uint64_t account);
 void discover_all_again(struct hooks_pump *pump);

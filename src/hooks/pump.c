@@ -164,6 +164,7 @@ pump_release(struct hooks_pump *pump)
 {
     outcomes_free(pump);
     targets_free(pump);
+    items_free(pump);
     discover_free(pump);
     pthread_mutex_destroy(&pump->lock);
     free(pump);
@@ -190,6 +191,7 @@ hooks_pump_open(struct hooks_pump **out, const struct hooks_pump_opt *opt, struc
     pthread_mutex_init(&pump->lock, NULL);
     pump->next_due_ms = NEVER;
     pump->next_sweep_ms = pump_now(pump) + FIRST_SWEEP_MS;
+    beacon_init(pump);
     pump->index = calloc(INDEX_BUCKETS, sizeof(struct hook_item *));
     rc = pump->index == NULL ? err_set(err, RC_NOMEM, "hooks.open", "out of memory")
                              : discover_init(pump, err);
@@ -238,7 +240,7 @@ hooks_pump_free(struct hooks_pump **pump)
     assert(!p->is_in_turn);
     outcomes_store(p, true);
     p->is_closing = true;
-    discover_close(p);
+    beacon_close(p);
     http_client_free(&p->client); /* ends the calls in flight */
     while (p->drains != NULL) {
         struct drain_wait *next = p->drains->next;

@@ -11,84 +11,8 @@
 
 #include "schedule.h"
 
-#define RECALL_BELOW 64u /* events left ready when more are read from the store */
-
-/* ---- the index ---- */
-
-static struct hook_item **
-index_slot(struct hooks_pump *pump, uint64_t account, int64_t seq)
-{
-    uint64_t hash = (account * 0x9e3779b97f4a7c15u) ^ ((uint64_t)seq * 0xc2b2ae3d27d4eb4fu);
-    struct hook_item **slot = &pump->index[(hash >> 40) % INDEX_BUCKETS];
-
-    while (*slot != NULL && ((*slot)->account != account || (*slot)->seq != seq))
-        slot = &(*slot)->bucket;
-    return slot;
-}
-
-static size_t
-item_bytes(const struct hook_item *item)
-{
-    return sizeof(*item) + strlen(item->url) + 1 + item->sealed.len;
-}
-
-void
-item_forget(struct hooks_pump *pump, struct hook_item *item)
-{
-    struct hook_item **slot = index_slot(pump, item->account, item->seq);
-
-    assert(*slot == item);
-    *slot = item->bucket;
-    pump->n_items--;
-    pump->bytes_held -= item_bytes(item);
-    hook_item_free(item);
-}
-
-/* ---- lists ---- */
-
-static void
-push_back(struct item_list *list, struct hook_item *item)
-{
-    item->next = NULL;
-    if (list->last == NULL)
-        list->first = item;
-    else
-        list->last->next = item;
-    list->last = item;
-    list->n++;
-}
-
-static struct hook_item *
-pop_front(struct item_list *list)
-{
-    struct hook_item *item = list->first;
-
-    if (item == NULL)
-        return NULL;
-    list->first = item->next;
-    if (list->first == NULL)
-        list->last = NULL;
-    list->n--;
-    item->next = NULL;
-    return item;
-}
-
-/* By next_ms, behind those of the same time. */
-static void
-insert_by_time(struct item_list *list, struct hook_item *item)
-{
-    struct hook_item **link = &list->first;
-
-    if (list->last == NULL || list->last->next_ms <= item->next_ms) {
-        push_back(list, item);
-        return;
-    }
-    while ((*link)->next_ms <= item->next_ms)
-        link = &(*link)->next;
-    item->next = *link;
-    *link = item;
-    list->n++;
-}
+#define SHARE_WHEN_BUSY 2u /* calls of one target while half of all calls are under way */
+#define RECALL_BELOW 64u   /* events left ready when more are read from the store */
 
 /* ---- targets ---- */
 
@@ -243,17 +167,14 @@ hold(struct hook_target *target, struct hook_item *item)
 {
     struct hooks_pump *pump = target->pump;
 
-    item->bucket = NULL;
-    *index_slot(pump, item->account, item->seq) = item;
-    pump->n_items++;
-    pump->bytes_held += item_bytes(item);
+    item_hold(pump, item);
     item->target = target;
     target->n_in_memory++;
     if (item->next_ms <= pump_now(pump)) {
-        push_back(&target->ready, item);
+        items_push_back(&target->ready, item);
         target_line_up(target);
     } else {
-        insert_by_time(&target->waiting, item);
+        items_insert_by_time(&target->waiting, item);
         pump_due_at(pump, target->waiting.first->next_ms);
     }
 }
@@ -261,7 +182,7 @@ hold(struct hook_target *target, struct hook_item *item)
 void
 target_accept(struct hooks_pump *pump, struct hook_item *item, bool is_recalled)
 {
-    bool is_held = *index_slot(pump, item->account, item->seq) != NULL;
+    bool is_held = item_is_held(pump, item->account, item->seq);
     struct hook_target *target = is_held ? NULL : target_of(pump, item->url);
 
     if (target == NULL) {
@@ -284,7 +205,11 @@ target_accept(struct hooks_pump *pump, struct hook_item *item, bool is_recalled)
 bool
 target_can_send(const struct hook_target *target, int64_t now_ms)
 {
-    uint32_t max = is_failing(target) ? 1 : target->pump->opt.per_target;
+    const struct hooks_pump *pump = target->pump;
+    bool is_busy = 2 * pump->n_in_flight >= pump->opt.in_flight_max;
+    /* when many hang, those who come next must find room too */
+    uint32_t healthy_max = is_busy ? SHARE_WHEN_BUSY : pump->opt.per_target;
+    uint32_t max = is_failing(target) ? 1 : healthy_max;
 
     return target->ready.n > 0 && target->n_in_flight < max && !target->is_resolving &&
            now_ms >= target->backoff_until_ms;
@@ -326,7 +251,7 @@ target_next(struct hook_target *target, int64_t now_ms)
 {
     struct hook_item *item;
 
-    if (!target_can_send(target, now_ms) || (item = pop_front(&target->ready)) == NULL)
+    if (!target_can_send(target, now_ms) || (item = items_pop_front(&target->ready)) == NULL)
         return NULL;
     target->n_in_flight++;
     target->pump->n_in_flight++;
@@ -356,8 +281,8 @@ all_due(struct hook_target *target)
 {
     struct hook_item *item;
 
-    while ((item = pop_front(&target->waiting)) != NULL)
-        push_back(&target->ready, item);
+    while ((item = items_pop_front(&target->waiting)) != NULL)
+        items_push_back(&target->ready, item);
     for (struct hook_overflow *o = target->overflows; o != NULL; o = o->next)
         o->due_ms = 0;
 }
@@ -378,7 +303,7 @@ void
 target_retry(struct hook_target *target, struct hook_item *item)
 {
     land(target);
-    insert_by_time(&target->waiting, item);
+    items_insert_by_time(&target->waiting, item);
     pump_due_at(target->pump, target->waiting.first->next_ms);
 }
 
@@ -389,9 +314,9 @@ cut(struct hook_target *target, struct item_list *list, uint32_t keep)
     struct item_list rest = *list;
 
     *list = (struct item_list){0};
-    for (struct hook_item *item; (item = pop_front(&rest)) != NULL;) {
+    for (struct hook_item *item; (item = items_pop_front(&rest)) != NULL;) {
         if (list->n < keep) {
-            push_back(list, item);
+            items_push_back(list, item);
             continue;
         }
         target->n_in_memory--;
@@ -471,7 +396,7 @@ target_look(struct hook_target *target, int64_t now_ms)
     struct hooks_pump *pump = target->pump;
 
     while (target->waiting.first != NULL && target->waiting.first->next_ms <= now_ms)
-        push_back(&target->ready, pop_front(&target->waiting));
+        items_push_back(&target->ready, items_pop_front(&target->waiting));
     if (target->waiting.first != NULL)
         pump_due_at(pump, target->waiting.first->next_ms);
     if (now_ms < target->backoff_until_ms && (target->n_in_memory > 0 || target->overflows != NULL))
@@ -504,12 +429,4 @@ targets_free(struct hooks_pump *pump)
 {
     while (pump->all_targets != NULL)
         target_free(pump->all_targets);
-    for (uint32_t i = 0; pump->index != NULL && i < INDEX_BUCKETS; i++)
-        while (pump->index[i] != NULL) {
-            struct hook_item *item = pump->index[i];
-
-            pump->index[i] = item->bucket;
-            hook_item_free(item);
-        }
-    free(pump->index);
 }

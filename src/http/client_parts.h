@@ -1,9 +1,11 @@
-/* client_parts.h - what client.c (calls) and client_socket.c (sockets and timer) share. */
+/* client_parts.h - what client.c (life, ends of calls), client_call.c (setting them up) and
+ * client_socket.c (sockets and timer) share. */
 #ifndef PARLEY_HTTP_CLIENT_PARTS_H
 #define PARLEY_HTTP_CLIENT_PARTS_H
 
 #include <curl/curl.h>
 
+#include "base/buf.h"
 #include "http/client.h"
 
 struct http_watch; /* one descriptor in the loop */
@@ -23,6 +25,28 @@ struct http_client {
     bool is_closing;
     struct http_client_opt opt; /* strings copied */
 };
+
+struct http_call {
+    struct http_call *prev, *next;
+    struct http_client *client;
+    CURL *easy;
+    struct curl_slist *lines;   /* request headers: one allocation */
+    struct curl_slist *connect; /* CURLOPT_CONNECT_TO: one allocation */
+    uint8_t *body_copy;
+    size_t body_len;
+    struct buf response;
+    size_t head_bytes;
+    void (*on_data)(void *ctx, struct bytes data);
+    void (*on_done)(void *ctx, enum rc rc, int status, struct bytes body, const char *error_text);
+    void *ctx;
+    bool is_too_long;
+    bool is_cancelled;
+    char error_text[CURL_ERROR_SIZE];
+};
+
+/* client_call.c: back to the pool, without the request; or for good */
+void http_call_give_back(struct http_call *call);
+void http_call_free(struct http_call *call);
 
 /* client_socket.c */
 int http_on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *unused);
