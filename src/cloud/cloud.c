@@ -63,6 +63,14 @@ on_manager_stream(void *ctx, bool is_up)
     }
 }
 
+/* Only now: the apps' secrets came with the snapshot that named the number, and no other node sends
+ * for it any more. */
+static void
+on_lease(void *ctx, uint64_t account)
+{
+    hooks_pump_look(((struct cloud *)ctx)->pump, account);
+}
+
 static bool
 on_certificate(void *ctx, uint64_t account, struct buf *out)
 {
@@ -78,6 +86,7 @@ on_secret(void *ctx, uint64_t app, char out[129])
 static const struct gateway_ops gateway_callbacks = {.on_inbound = webhook_inbound,
                                                      .on_status = webhook_status,
                                                      .on_number_state = numbers_on_state,
+                                                     .on_lease = on_lease,
                                                      .certificate = on_certificate};
 
 static void
@@ -177,6 +186,7 @@ open_gateway(struct cloud *cloud, struct err *err)
                                         .log = cloud->opt.log,
                                         .ca_file = cloud->opt.ca_file,
                                         .allow_private_hosts = cloud->opt.allow_private_hosts,
+                                        .waits_for_accounts = true,
                                         .secret_of = on_secret,
                                         .ctx = cloud};
     enum rc rc;

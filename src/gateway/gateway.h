@@ -67,6 +67,9 @@ struct gateway_ops {
     /* On the loop. */
     void (*after_commit)(void *ctx);
     void (*on_number_state)(void *ctx, uint64_t account, bool is_up);
+    /* The lease of a number is ours from now on: what an earlier holder left is too. May be NULL.
+     */
+    void (*on_lease)(void *ctx, uint64_t account);
     /* A number's certificate for the relay; appends, false: none. */
     bool (*certificate)(void *ctx, uint64_t account, struct buf *out);
 };

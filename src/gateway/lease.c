@@ -111,6 +111,8 @@ take_done(struct store_job *job, enum rc rc, const struct err *err)
         log_event(gw->host.log, LOG_INFO, "gateway.lease_taken", LOG_NUM("number", number->account),
                   LOG_UINT("epoch", l->epoch));
         number_start(number);
+        if (gw->ops->on_lease != NULL)
+            gw->ops->on_lease(gw->ctx, number->account);
     }
     free(l);
     gateway_release(gw);

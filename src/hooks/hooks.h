@@ -59,8 +59,11 @@ struct hooks_pump_opt {
     struct log *log;
     const char *ca_file;      /* extra trust (the platform's own CA); NULL: the system's */
     bool allow_private_hosts; /* lifts the address filter, allows http:// */
-    uint32_t per_target;      /* concurrent calls per URL; 0: 8 */
-    uint32_t in_flight_max;   /* over all; 0: 128 */
+    /* Leave an account's earlier rows alone until hooks_pump_look: several programs share the
+     * store, and only one at a time speaks for an account. */
+    bool waits_for_accounts;
+    uint32_t per_target;                           /* concurrent calls per URL; 0: 8 */
+    uint32_t in_flight_max;                        /* over all; 0: 128 */
     uint32_t connect_timeout_ms, total_timeout_ms; /* of one attempt; 0: 5000 and 10000 */
     /* The secret that signs for an app; false: unknown (the row is parked). secret is copied into
      * out (at most 128 bytes). Called on the loop. */
@@ -81,6 +84,8 @@ NODISCARD enum rc hooks_enqueue(struct hooks_pump *pump, struct store_tx *tx,
                                 const struct hooks_event *event, uint8_t event_id[16],
                                 struct err *err);
 
+/* This program speaks for the account (from now on, or again): read what waits for it. */
+void hooks_pump_look(struct hooks_pump *pump, uint64_t account);
 /* Call fn once everything that is due now has been tried and the outcomes are stored (test clock:
  * drain what is due). Several may wait. */
 void hooks_pump_drain(struct hooks_pump *pump, void (*fn)(void *ctx), void *ctx);

@@ -123,6 +123,12 @@ on_alarm(struct loop_timer *timer)
 /* ---- from outside ---- */
 
 void
+hooks_pump_look(struct hooks_pump *pump, uint64_t account)
+{
+    discover_again(pump, account);
+}
+
+void
 hooks_pump_drain(struct hooks_pump *pump, void (*fn)(void *ctx), void *ctx)
 {
     struct drain_wait *wait = calloc(1, sizeof(*wait)), **link = &pump->drains;
@@ -212,7 +218,8 @@ hooks_pump_open(struct hooks_pump **out, const struct hooks_pump_opt *opt, struc
     loop_timer_init(opt->loop, &pump->turn, on_turn);
     loop_timer_init(opt->loop, &pump->alarm, on_alarm);
     pump->refs = 2;
-    discover_all_again(pump);
+    if (!pump->opt.waits_for_accounts)
+        discover_all_again(pump);
     *out = pump;
     return RC_OK;
 }

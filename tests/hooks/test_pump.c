@@ -177,6 +177,30 @@ test_i21_every_attempt_is_byte_identical(void **state)
     assert_int_equal(hooks_count(w, ACCOUNT, 0), 0);
 }
 
+/* A standby node on the same store: what an account left waits until the node speaks for it. */
+static void
+test_i20_a_pump_that_waits_for_accounts_reads_them_when_told(void **state)
+{
+    struct hooks_world *w = *state;
+
+    w->flip_status = 500;
+    for (unsigned i = 0; i < 2; i++)
+        hooks_put(w, ACCOUNT + i, hooks_url(w, "/flip"), "waiting", NULL);
+    hooks_drain(w);
+    w->opt.waits_for_accounts = true;
+    hooks_restart(w);
+    w->flip_status = 200;
+    w->n_calls = 0;
+    hooks_advance(w, HOUR);
+    assert_int_equal(w->n_calls, 0);
+    assert_int_equal(hooks_count(w, ACCOUNT, 0), 1);
+    hooks_pump_look(w->pump, ACCOUNT);
+    hooks_drain(w);
+    assert_int_equal(w->n_calls, 1);
+    assert_int_equal(hooks_count(w, ACCOUNT, 0), 0);
+    assert_int_equal(hooks_count(w, ACCOUNT + 1, 0), 1);
+}
+
 static void
 test_i20_attempts_follow_the_schedule_for_seven_days(void **state)
 {
@@ -611,6 +635,7 @@ main(void)
         T(test_i20_nothing_is_sent_of_a_transaction_that_was_undone),
         T(test_the_pump_finds_new_rows_by_itself),
         T(test_i21_every_attempt_is_byte_identical),
+        T(test_i20_a_pump_that_waits_for_accounts_reads_them_when_told),
         T(test_i20_attempts_follow_the_schedule_for_seven_days),
         T(test_i20_parked_events_are_replayable_until_day_thirty),
         T(test_i23_what_counts_as_taken),
