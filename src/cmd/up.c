@@ -4,11 +4,13 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/admin.h"
@@ -18,6 +20,9 @@
 #include "cmd/commands.h"
 #include "cmd/up.h"
 #include "crypto/prim.h"
+
+#define PORT_STEP_MS 50
+#define PORT_STEPS 60u
 
 static const struct config_row rows[] = {
     {"data_dir",            CONFIG_PATH,   NULL,        0,    0,         NULL,
@@ -306,6 +311,45 @@ own_process_group(void)
         (void)setpgid(0, 0);
 }
 
+/* A port that somebody else has is named here, rather than by a program's log. */
+static enum rc
+check_port(const struct up_plan *plan, uint16_t port, struct err *err)
+{
+    const struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1, failed;
+
+    if (fd < 0)
+        return err_errno(err, RC_IO, "up.port", errno, "socket");
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    failed = bind(fd, (const struct sockaddr *)&at, sizeof at) != 0 ? errno : 0;
+    close(fd);
+    if (failed == EADDRINUSE)
+        return err_set(err, RC_BUSY, "up.port",
+                       "port %u is in use; `--base-port N` moves all ten (now %u-%u)", port,
+                       plan->base_port, plan->base_port + UP_PORTS - 1);
+    return RC_OK;
+}
+
+static enum rc
+check_ports(const struct up_plan *plan, struct err *err)
+{
+    static const enum up_port used[] = {UP_PORT_HTTPS, UP_PORT_HTTP, UP_PORT_RELAY, UP_PORT_MANAGER,
+                                        UP_PORT_CLOUD_INTERNAL};
+    const struct timespec pause = {.tv_nsec = PORT_STEP_MS * 1000000l};
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < ARRAY_LEN(used); i++) {
+        uint16_t port = (uint16_t)(plan->base_port + used[i]);
+        unsigned steps = PORT_STEPS;
+
+        /* programs of a supervisor that was killed end a moment after it */
+        while ((rc = check_port(plan, port, err)) == RC_BUSY && steps-- > 0)
+            nanosleep(&pause, NULL);
+    }
+    return rc;
+}
+
 static enum rc
 serve(struct up *up, struct err *err)
 {
@@ -382,6 +426,8 @@ parley_cmd_up(int argc, char **argv)
         rc = log_open(&up.log,
                       &(struct log_opt){.program = "up", .level = LOG_WARN, .fd = STDERR_FILENO},
                       &err);
+    if (rc == RC_OK)
+        rc = check_ports(&up.plan, &err);
     if (rc == RC_OK)
         rc = crypto_start(&err);
     if (rc == RC_OK)

@@ -311,6 +311,36 @@ sweep_done(struct store_job *job, enum rc rc UNUSED, const struct err *err UNUSE
     free(s);
 }
 
+/* I35: the day keys of what is older than the retention are destroyed, and with them every copy of
+ * what they sealed. A file is rewritten, so it runs on the store's thread, after the sweeps before
+ * it. */
+static enum rc
+destroy_run(struct store_job *job, struct store_tx *tx UNUSED, struct err *err)
+{
+    struct gateway *gw = ((struct sweep_job *)job)->due->gw;
+    uint32_t destroyed = 0;
+    enum rc rc = keyring_destroy_before(gw->host.ring, &destroyed,
+                                        clock_unix_ms(gw->host.clock) - RETENTION_MS, err);
+
+    if (destroyed > 0)
+        log_event(gw->host.log, LOG_INFO, "gateway.day_keys_destroyed", LOG_UINT("n", destroyed));
+    return rc;
+}
+
+static void
+sweep_add(struct due *due, struct number *number,
+          enum rc (*run)(struct store_job *job, struct store_tx *tx, struct err *err))
+{
+    struct sweep_job *s = calloc(1, sizeof *s);
+
+    if (s == NULL)
+        return; /* the next round does it */
+    due->waiting++;
+    *s = (struct sweep_job){.due = due, .number = number};
+    s->job = (struct store_job){.run = run, .done = sweep_done, .loop = due->gw->host.loop};
+    store_submit(due->gw->host.store, &s->job);
+}
+
 void
 gateway_run_due(struct gateway *gw, void (*fn)(void *ctx), void *ctx)
 {
@@ -326,15 +356,12 @@ gateway_run_due(struct gateway *gw, void (*fn)(void *ctx), void *ctx)
     gateway_hold(gw);
     HASH_ITER(hh, gw->numbers, number, next)
     {
-        struct sweep_job *s;
-
-        if (number->endpoint == NULL || (s = calloc(1, sizeof *s)) == NULL)
+        if (number->endpoint == NULL)
             continue;
-        due->waiting += 2;
+        due->waiting++;
         endpoint_run_due(number->endpoint, on_endpoint_due, due);
-        *s = (struct sweep_job){.due = due, .number = number};
-        s->job = (struct store_job){.run = sweep_run, .done = sweep_done, .loop = gw->host.loop};
-        store_submit(gw->host.store, &s->job);
+        sweep_add(due, number, sweep_run);
     }
+    sweep_add(due, NULL, destroy_run);
     due_release(due);
 }
