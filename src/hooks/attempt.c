@@ -3,7 +3,7 @@
  * Every attempt sends the stored bytes and the stored event id (I21). Must never log a body, a
  * secret or a whole URL: receivers put tokens into queries. Source: docs/protocol/webhook.md,
  * "Requests". */
-#include "parts.h"
+#include "hooks/parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 #include "base/hex.h"
 #include "crypto/prim.h"
-#include "schedule.h"
+#include "hooks/schedule.h"
 
 #define ADDRESS_KEPT_MS 60000 /* monotonic: then the name is looked up and judged again */
 #define ANSWER_MAX 65536u     /* bytes read of an answer; nobody needs them */

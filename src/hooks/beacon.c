@@ -5,11 +5,11 @@
  * transaction noted before it ran has been decided, and what was committed can be read. A note of a
  * transaction that was undone costs one look that finds nothing. The store may run jobs again;
  * noting twice is harmless. */
-#include "parts.h"
+#include "hooks/parts.h"
 
 #include <string.h>
 
-#include "rows.h"
+#include "hooks/rows.h"
 
 /* On the writer thread: what was noted up to here is decided when this job is. */
 static enum rc

@@ -4,7 +4,7 @@
  * account (the beacon names it, or all are listed: at start, or after a replay), and rows that a
  * target left in the store. Reads run one at a time on the store's reader, a page of rows for a
  * handful of wishes each. What is read twice does no harm: the index knows what is held. */
-#include "parts.h"
+#include "hooks/parts.h"
 
 #include <stdlib.h>
 #include <string.h>

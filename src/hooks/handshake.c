@@ -2,7 +2,7 @@
  *
  * A GET with a random number, answered 200 with exactly that number. Unsigned; through the same
  * address filter as every call. Source: docs/protocol/webhook.md, "Handshake". */
-#include "parts.h"
+#include "hooks/parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  *
  * The index makes sure that a row is never held twice, however often it is read, and counts the
  * bytes that HOOKS_MEMORY_MAX bounds. */
-#include "parts.h"
+#include "hooks/parts.h"
 
 #include <assert.h>
 #include <stdlib.h>

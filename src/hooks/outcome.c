@@ -3,12 +3,12 @@
  * Outcomes are gathered while a batch is with the store, so that at any rate there is one job for
  * many of them. An event whose outcome is not stored yet stays in the index, so it is not sent
  * twice; after a crash it is (I20 allows that, I21 makes it recognisable). */
-#include "parts.h"
+#include "hooks/parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "schedule.h"
+#include "hooks/schedule.h"
 
 #define SWEEP_EVERY_MS (3600 * 1000)
 #define SWEEP_ACCOUNTS_MAX 256u

@@ -20,7 +20,7 @@
 
 #include "hooks/address_filter.h"
 #include "hooks/hooks.h"
-#include "rows.h"
+#include "hooks/rows.h"
 
 #define HOOKS_TARGETS_MAX 100000u /* more: their events wait in the store */
 #define HOOKS_TARGETS_KEPT 1024u  /* idle ones beyond this go */

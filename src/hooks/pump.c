@@ -4,7 +4,7 @@
  * wanted, and sets an alarm for what becomes due. Turns are asked for by pump_wake and never nest.
  * Times of events follow the platform clock, which a test may move: whoever moves it calls
  * hooks_pump_drain. Source: docs/protocol/webhook.md. */
-#include "parts.h"
+#include "hooks/parts.h"
 
 #include <assert.h>
 #include <stdlib.h>

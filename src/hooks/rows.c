@@ -3,7 +3,7 @@
  * Bodies are sealed with the account's key of the day, bound to account and event id, so that a row
  * moved elsewhere does not open. Must never write a body in clear. Source:
  * docs/protocol/webhook.md, docs/protocol/at-rest.md. */
-#include "rows.h"
+#include "hooks/rows.h"
 
 #include <stdlib.h>
 #include <string.h>

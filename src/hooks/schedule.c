@@ -1,5 +1,5 @@
 /* schedule.c - the retry tables. Pure; the caller says what time it is. */
-#include "schedule.h"
+#include "hooks/schedule.h"
 
 #include "base/attr.h"
 

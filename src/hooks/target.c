@@ -3,13 +3,13 @@
  * Owns targets and the index of events in memory. A target that fails keeps a handful of events and
  * sends one at a time with growing pauses; all others are untouched by it (I22). When it is back,
  * everything that waits for it is due at once. */
-#include "parts.h"
+#include "hooks/parts.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "schedule.h"
+#include "hooks/schedule.h"
 
 #define SHARE_WHEN_BUSY 2u /* calls of one target while half of all calls are under way */
 #define RECALL_BELOW 64u   /* events left ready when more are read from the store */

@@ -3,7 +3,7 @@
  * Owns curl's multi handle and the list of calls in flight (client_call.c sets them up,
  * client_socket.c connects them to the loop). on_done is never called from inside http_client_call,
  * and always after the call has left the list. */
-#include "client_parts.h"
+#include "http/client_parts.h"
 
 #include <stdlib.h>
 #include <string.h>

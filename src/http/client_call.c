@@ -4,7 +4,7 @@
  * Owns the pool of finished calls, each with a handle that keeps the options that never change.
  * Must never follow a redirect, use a proxy of the environment, speak anything but HTTP, or keep
  * more of a response than the caller allowed. Source: docs/threat-model.md, "Calls out". */
-#include "client_parts.h"
+#include "http/client_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>

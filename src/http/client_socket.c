@@ -6,7 +6,7 @@
  * closes some of those without that call (connections given up before they were made), so when it
  * drops its interest we look whether the descriptor is still the socket that we opened. Descriptors
  * that curl made by itself (its resolver's) leave as soon as it drops its interest. */
-#include "client_parts.h"
+#include "http/client_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>

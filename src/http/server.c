@@ -4,7 +4,7 @@
  * epoll descriptor is readable, and again at once while it says that data wait. Connections carry
  * one deadline each instead of the daemon's idle timer, so that a peer that drips bytes is cut off
  * too. */
-#include "server_parts.h"
+#include "http/server_parts.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
  * Owns the request's body and arena until the reply is queued. Must never read a body without
  * bound, never hand over a request whose length two readers could see differently (RFC 9112,
  * section 6.3), and never answer twice. */
-#include "server_parts.h"
+#include "http/server_parts.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * Owns what waits to be sent, with a ceiling. The connection is suspended while there is nothing to
  * send, and then the daemon does not see the peer leave: a descriptor of our own watches for that.
  */
-#include "server_parts.h"
+#include "http/server_parts.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  * handshakes that began with them must be over. Must never let a connection without a verified
  * client certificate finish its handshake where one is required. Source: RFC 8446; GnuTLS manual,
  * "Using a callback to select the certificate". */
-#include "server_parts.h"
+#include "http/server_parts.h"
 
 #include <gnutls/x509.h>
 #include <stdlib.h>
