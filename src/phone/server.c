@@ -368,6 +368,9 @@ is_complete(struct call *call, const struct verb *verb)
     struct profile_info info;
     struct err err = {0};
 
+    if (number == NULL)
+        number = json_str(call->request, "to");
+
     if (verb == NULL) {
         call_answer(call, RC_INVAL, "there is no such verb");
         return false;

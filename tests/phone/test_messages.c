@@ -224,7 +224,8 @@ test_blocked_is_not_shown_and_not_receipted(void **state)
     person_start(&t->ben);
     person_send(&t->ana, &t->ben, "unwanted too");
     person_wait_count(&t->ana, "\"status\":\"sent\"", 2);
-    sql_wait(&t->rig, relay_db(&t->rig), "SELECT COUNT(*) FROM envelope WHERE state = 0", 0); /* it took them */
+    sql_wait(&t->rig, relay_db(&t->rig), "SELECT COUNT(*) FROM envelope WHERE state = 0",
+             0); /* it took them */
     assert_int_equal(person_count(&t->ben, "unwanted"), 0);
     phone_block(t->ben.profile, t->ana.number, false, answer_take, &b);
     assert_int_equal(answer_wait(&t->ben, &b), RC_OK);

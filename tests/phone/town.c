@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 static void
 open_store(struct person *p)
 {
@@ -431,4 +433,62 @@ relay_db(const struct rig *rig)
 
     snprintf(path, sizeof path, "%s/relay.db", rig->opt.data_dir);
     return path;
+}
+
+void
+relay_corrupt(struct rig *rig, uint64_t number, unsigned nth)
+{
+    sqlite3 *db;
+    sqlite3_stmt *stmt;
+    uint8_t body[4096];
+    int64_t seq;
+    int len;
+
+    assert_int_equal(sqlite3_open_v2(relay_db(rig), &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    sqlite3_busy_timeout(db, 5000);
+    sqlite3_prepare_v2(db,
+                       "SELECT seq, body FROM envelope WHERE state = 0 AND account = ?1"
+                       " ORDER BY seq LIMIT 1 OFFSET ?2",
+                       -1, &stmt, NULL);
+    sqlite3_bind_int64(stmt, 1, (int64_t)number);
+    sqlite3_bind_int64(stmt, 2, nth);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    seq = sqlite3_column_int64(stmt, 0);
+    len = sqlite3_column_bytes(stmt, 1);
+    assert_in_range(len, 20, sizeof body);
+    memcpy(body, sqlite3_column_blob(stmt, 1), (size_t)len);
+    sqlite3_finalize(stmt);
+    body[len - 20] ^= 1; /* in the ciphertext: the MAC will tell */
+    sqlite3_prepare_v2(db, "UPDATE envelope SET body = ?3 WHERE account = ?1 AND seq = ?2", -1,
+                       &stmt, NULL);
+    sqlite3_bind_int64(stmt, 1, (int64_t)number);
+    sqlite3_bind_int64(stmt, 2, seq);
+    sqlite3_bind_blob(stmt, 3, body, len, SQLITE_STATIC);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_DONE);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+}
+
+int64_t
+relay_waiting(struct rig *rig, uint64_t number)
+{
+    char sql[128];
+
+    snprintf(sql, sizeof sql, "SELECT COUNT(*) FROM envelope WHERE state = 0 AND account = %llu",
+             (unsigned long long)number);
+    return sql_int(relay_db(rig), sql);
+}
+
+char *
+person_log(struct person *p)
+{
+    char path[128], *copy;
+    struct buf text;
+
+    snprintf(path, sizeof path, "%s/log", p->dir);
+    buf_init(&text, 64u * 1024 * 1024);
+    assert_int_equal(file_read(&text, path, 64u * 1024 * 1024 - 1, NULL), RC_OK);
+    copy = strdup(buf_cstr(&text));
+    buf_free(&text);
+    return copy;
 }

@@ -70,6 +70,12 @@ int64_t person_sql(const struct person *p, const char *sql);
 /* Wait until the query on the database at path gives this value. */
 void sql_wait(struct rig *rig, const char *path, const char *sql, int64_t want);
 char *relay_db(const struct rig *rig); /* its path; borrowed until the next call */
+/* Flip a bit in the ciphertext of the nth envelope (from 0) that waits for this number. */
+void relay_corrupt(struct rig *rig, uint64_t number, unsigned nth);
+/* How many envelopes wait for this number. */
+int64_t relay_waiting(struct rig *rig, uint64_t number);
+/* The log of a person so far; the caller frees. */
+char *person_log(struct person *p);
 
 /* Wait until `part` occurs `n` times. */
 void person_wait_count(struct person *p, const char *part, unsigned n);
