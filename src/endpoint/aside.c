@@ -74,6 +74,7 @@ typing_done(struct store_job *job, enum rc rc, const struct err *err UNUSED)
         frame.body_case = PARLEY__WIRE__FRAME__BODY_PUBLISH;
         frame.publish = parley__wire__publish__unpack(NULL, t->publish.len, t->publish.ptr);
         if (frame.publish != NULL) {
+            trace_published(ep, frame.publish);
             link_push(ep->link, &frame, NULL); /* best effort */
             parley__wire__publish__free_unpacked(frame.publish, NULL);
         }
