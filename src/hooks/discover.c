@@ -108,8 +108,12 @@ void
 discover_all_again(struct hooks_pump *pump)
 {
     for (uint32_t i = 0; i < ACCOUNT_BUCKETS; i++)
-        for (struct hook_account *a = pump->accounts[i]; a != NULL; a = a->bucket)
+        for (struct hook_account *a = pump->accounts[i]; a != NULL; a = a->bucket) {
             a->is_anew = true;
+            line_up(pump, a);
+        }
+    if (pump->opt.waits_for_accounts)
+        return; /* the others are somebody else's */
     pump->is_scanning = true;
     pump->scan_after = 0;
     pump->scan_round++;

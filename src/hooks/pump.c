@@ -218,8 +218,7 @@ hooks_pump_open(struct hooks_pump **out, const struct hooks_pump_opt *opt, struc
     loop_timer_init(opt->loop, &pump->turn, on_turn);
     loop_timer_init(opt->loop, &pump->alarm, on_alarm);
     pump->refs = 2;
-    if (!pump->opt.waits_for_accounts)
-        discover_all_again(pump);
+    discover_all_again(pump);
     *out = pump;
     return RC_OK;
 }

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 #define ACCOUNT 15550123400u
 
 static void
