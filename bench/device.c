@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "crypto/cert.h"
 #include "crypto/prim.h"
+#include "wait.h"
 
 #define ANSWER_MS 10000u
 #define OUTBOX_MAX (16u * 1024 * 1024)
@@ -17,30 +18,6 @@
 
 #define FIELD(array) wire_field(bytes_of((array), sizeof(array)))
 #define TEXT(literal) ((char *)(uintptr_t)(literal))
-
-static void
-on_limit(uv_timer_t *timer)
-{
-    *(bool *)timer->data = true;
-}
-
-enum rc
-net_wait(struct loop *loop, bool (*is_done)(void *ctx), void *ctx, unsigned limit_ms,
-         struct err *err)
-{
-    bool is_late = false, is_over;
-    uv_timer_t limit;
-
-    uv_timer_init(loop_uv(loop), &limit);
-    limit.data = &is_late;
-    uv_update_time(loop_uv(loop));
-    uv_timer_start(&limit, on_limit, limit_ms, 0);
-    while (!(is_over = is_done(ctx)) && !is_late)
-        uv_run(loop_uv(loop), UV_RUN_ONCE);
-    uv_close((uv_handle_t *)&limit, NULL);
-    loop_poll(loop); /* the handle lives on this stack */
-    return is_over ? RC_OK : err_set(err, RC_TIMEOUT, "bench.wait", "no answer in time");
-}
 
 /* ---- the channel ---- */
 
@@ -142,7 +119,7 @@ connect_device(struct device *d, struct err *err)
     opt.pipe.check_server = check_server;
     opt.pipe.ctx = d;
     if ((rc = channel_connect(&d->channel, "127.0.0.1", d->net->port, &opt, err)) != RC_OK ||
-        (rc = net_wait(d->net->loop, is_up_or_over, d, ANSWER_MS, err)) != RC_OK)
+        (rc = wait_until(d->net->loop, is_up_or_over, d, ANSWER_MS, err)) != RC_OK)
         return rc;
     return d->is_up ? RC_OK : err_set(err, RC_IO, "bench.device", "the relay hung up");
 }
@@ -174,7 +151,7 @@ ask(struct device *d, Parley__Wire__Frame *frame, struct err *err)
     if (d->channel == NULL)
         return err_set(err, RC_CLOSED, "bench.device", "not connected");
     if ((rc = channel_send(d->channel, frame, err)) == RC_OK)
-        rc = net_wait(d->net->loop, is_answered, d, ANSWER_MS, err);
+        rc = wait_until(d->net->loop, is_answered, d, ANSWER_MS, err);
     if (rc == RC_OK && (d->is_refused || d->waits_for != 0))
         rc =
             err_set(err, RC_DENIED, "bench.device", "the relay refused %s", wire_frame_name(frame));

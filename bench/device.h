@@ -48,8 +48,4 @@ void device_publish(struct device *from, const struct device *to, struct bytes b
 /* End the connection; no call comes any more. */
 void device_close(struct device *device);
 
-/* Turn the loop until is_done, for at most limit_ms. RC_TIMEOUT. */
-NODISCARD enum rc net_wait(struct loop *loop, bool (*is_done)(void *ctx), void *ctx,
-                           unsigned limit_ms, struct err *err);
-
 #endif

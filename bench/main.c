@@ -71,23 +71,28 @@ make_folder(struct bench *bench, const char *under, struct err *err)
     return RC_OK;
 }
 
+/* A job that fails does not keep the others from running. */
 static enum rc
 run_jobs(struct bench *bench, const char *only, struct err *err)
 {
-    bool has_run = false;
-    enum rc rc = RC_OK;
+    enum rc rc = err_set(err, RC_NOTFOUND, "bench", "no such job; --help lists them");
 
-    for (size_t i = 0; rc == RC_OK && i < ARRAY_LEN(jobs); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
+        struct err why = {0};
+        enum rc one;
+
         if (only != NULL && strcmp(only, jobs[i].name) != 0)
             continue;
-        has_run = true;
         fprintf(stderr, "parley-bench: %s\n", jobs[i].name);
-        rc = jobs[i].run(bench, err);
-        if (rc != RC_OK)
-            fprintf(stderr, "parley-bench: %s: %s\n", jobs[i].name, err->text);
+        one = jobs[i].run(bench, &why);
+        if (rc == RC_NOTFOUND)
+            rc = RC_OK;
+        if (one == RC_OK)
+            continue;
+        fprintf(stderr, "parley-bench: %s: %s\n", jobs[i].name, why.text);
+        rc = err_set(err, RC_IO, "bench", "not every job ran to its end; logs are in %s",
+                     bench->folder);
     }
-    if (!has_run)
-        rc = err_set(err, RC_NOTFOUND, "bench", "no such job");
     return rc;
 }
 
@@ -114,7 +119,7 @@ run(struct bench *bench, const struct config *config, struct err *err)
         else
             report_text(bench->report, stdout);
     }
-    if (bench->folder[0] != '\0')
+    if (bench->folder[0] != '\0' && rc != RC_IO) /* after a failure the logs stay */
         folder_remove(bench->folder);
     report_free(&bench->report);
     return rc;

@@ -11,19 +11,21 @@
 #define BODY_MAX 4096u
 
 void
-messages_init(struct messages *messages, struct platform *platform)
+messages_init(struct messages *messages, struct platform *platform, uint64_t first,
+              uint64_t recipients)
 {
     char id[64];
 
-    *messages = (struct messages){0};
+    *messages = (struct messages){.first = first, .recipients = recipients};
     platform_env(platform, "PARLEY_TOKEN", messages->token, sizeof(messages->token));
     snprintf(messages->path, sizeof(messages->path), "/v24.0/%s/messages",
              platform_env(platform, "PARLEY_PHONE_NUMBER_ID", id, sizeof(id)));
 }
 
 void
-messages_put(struct messages *messages, struct buf *out, uint64_t to)
+messages_put(struct messages *messages, struct buf *out)
 {
+    uint64_t to = messages->first + messages->n % messages->recipients;
     char text[MESSAGE_TEXT_BYTES + 1];
     struct json_writer w;
     struct buf body;

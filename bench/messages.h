@@ -14,12 +14,15 @@
 
 struct messages {
     char path[128], token[512];
-    uint64_t n; /* made so far */
+    uint64_t first;      /* recipients are first, first + 1, … */
+    uint64_t recipients; /* so many, by turns */
+    uint64_t n;          /* made so far */
 };
 
 /* Token and number of the demo. */
-void messages_init(struct messages *messages, struct platform *platform);
+void messages_init(struct messages *messages, struct platform *platform, uint64_t first,
+                   uint64_t recipients);
 /* Append one whole HTTP request. */
-void messages_put(struct messages *messages, struct buf *out, uint64_t to);
+void messages_put(struct messages *messages, struct buf *out);
 
 #endif

@@ -180,8 +180,13 @@ platform_pss_mib(const struct platform *p)
 {
     double sum = 0;
 
-    for (size_t i = 0; i < p->n_pids; i++)
-        sum += pss_mib(p->pid[i]);
+    for (size_t i = 0; i < p->n_pids; i++) {
+        double one = pss_mib(p->pid[i]);
+
+        if (one == 0)
+            return 0; /* a sum that leaves one out would flatter */
+        sum += one;
+    }
     return sum;
 }
 

@@ -39,7 +39,7 @@ char *platform_env(struct platform *p, const char *key, char *out, size_t size);
 pid_t platform_pid(const struct platform *p, const char *program);
 /* CPU of all programs so far. */
 double platform_cpu_s(const struct platform *p);
-/* Proportional memory of all programs now. */
+/* Proportional memory of all programs now; 0 where it cannot be read. */
 double platform_pss_mib(const struct platform *p);
 uint16_t platform_http_port(const struct platform *p);
 

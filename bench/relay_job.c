@@ -17,6 +17,7 @@
 #include "crypto/prim.h"
 #include "device.h"
 #include "rawdb.h"
+#include "wait.h"
 #include "measure.h"
 
 #define SHOPS 2u
@@ -160,7 +161,7 @@ run_round(struct relay_bench *b, double seconds, double *per_s, double *cpu_us, 
     b->until_us = start_us + (int64_t)(seconds * 1e6);
     for (size_t i = 0; i < SHOPS; i++)
         keep_full(&b->shops[i]);
-    rc = net_wait(b->net.loop, is_drained, b, (unsigned)(seconds * 1000) + DRAIN_MS, err);
+    rc = wait_until(b->net.loop, is_drained, b, (unsigned)(seconds * 1000) + DRAIN_MS, err);
     after = count(b);
     if (rc == RC_OK && after.refused != 0)
         rc = err_set(err, RC_DENIED, "bench.relay", "the relay refused messages");

@@ -103,6 +103,8 @@ report_text(const struct report *report, FILE *out)
 {
     const char *job = NULL;
 
+    if (report->n == 0)
+        return;
     fprintf(out, "%-8s %-34s %10s %-10s %-34s %10s %8s  %s\n", "job", "figure", "ours", "unit",
             "reference", "its figure", "ratio", "target");
     for (size_t i = 0; i < report->n; i++) {

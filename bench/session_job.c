@@ -293,6 +293,14 @@ raw_seal(struct jobs *j)
     hmac_sha256(j->chain, bytes_of(j->chain, 32), bytes_of(&two, 1));
 }
 
+/* Both ends of one message: the receiver pays the same. */
+static void
+raw_both(struct jobs *j)
+{
+    raw_seal(j);
+    raw_seal(j);
+}
+
 /* One direction of a ping-pong: two agreements and a key pair for the receiver. */
 static void
 raw_turn(struct jobs *j)
@@ -311,7 +319,7 @@ static const struct measured {
     {"session set-ups (initiator)",   set_up,     1, "libsodium: 5 DH, 2 keys, 1 verify", raw_set_up    },
     {"first messages opened",         open_first, 1, "libsodium: 6 DH, 1 key",            raw_open_first},
     {"encrypts, same chain",          seal,       1, "OpenSSL: key schedule, AES, HMAC",  raw_seal      },
-    {"encrypt + decrypt, same chain", same_chain, 1, "OpenSSL: key schedule, AES, HMAC",  raw_seal      },
+    {"encrypt + decrypt, same chain", same_chain, 1, "OpenSSL: the same twice",           raw_both      },
     {"encrypt + decrypt, ping-pong",  ping_pong,  2, "libsodium: 2 DH, 1 key",            raw_turn      },
 };
 
