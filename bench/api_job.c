@@ -2,8 +2,8 @@
  * library under the same load generator.
  *
  * "Alone" means: the relay is halted, so nothing goes on after the durable accept; recipients are
- * many and unknown. CPU is that of parley-cloud's process only. The paced part, for the waiting
- * time, runs with everything at work. Source: docs/cloud-api.md. */
+ * many and unknown. CPU is that of parley-cloud's process only. How long an accept takes with
+ * everything at work is a figure of e2e_job.c. Source: docs/cloud-api.md. */
 #include "bench.h"
 
 #include <signal.h>
@@ -16,9 +16,7 @@
 
 #define RECIPIENTS 1000u
 #define FIRST_RECIPIENT 15550700000u
-#define PACE_PER_S 200.0
 #define PER_CORE_TARGET 8000.0
-#define P99_TARGET_MS 50.0
 
 struct api_bench {
     struct platform platform;
@@ -29,8 +27,7 @@ struct api_bench {
 
 /* Ours and the echo by turns; s: ours, theirs. */
 static enum rc
-run_rounds(struct bench *bench, struct api_bench *b, struct exchange_series s[2], double per_s,
-           double seconds, struct err *err)
+run_rounds(struct bench *bench, struct api_bench *b, struct exchange_series s[2], struct err *err)
 {
     const uint16_t ports[2] = {platform_http_port(&b->platform), b->echo.port};
     const pid_t pids[2] = {platform_pid(&b->platform, "parley-cloud"), b->echo.pid};
@@ -42,8 +39,7 @@ run_rounds(struct bench *bench, struct api_bench *b, struct exchange_series s[2]
                                          .port = ports[slice % 2],
                                          .pid = pids[slice % 2],
                                          .messages = &b->messages,
-                                         .per_s = per_s,
-                                         .seconds = seconds / (2.0 * bench->rounds)};
+                                         .seconds = bench->seconds / (2.0 * bench->rounds)};
 
         if ((rc = exchange_run(&f, &opt, err)) == RC_OK)
             exchange_add(&s[slice % 2], &f);
@@ -52,8 +48,7 @@ run_rounds(struct bench *bench, struct api_bench *b, struct exchange_series s[2]
 }
 
 static void
-add_rows(struct bench *bench, const struct exchange_series s[2],
-         const struct exchange_series paced[2])
+add_rows(struct bench *bench, const struct exchange_series s[2])
 {
     static const char echo[] = "bare echo, same HTTP library";
 
@@ -77,20 +72,12 @@ add_rows(struct bench *bench, const struct exchange_series s[2],
                                             .ours = series_median(&s[0].cpu_us),
                                             .reference = echo,
                                             .theirs = series_median(&s[1].cpu_us)});
-    report_add(bench->report, &(struct row){.job = "api",
-                                            .figure = "accept at 200/s, p99",
-                                            .unit = "ms",
-                                            .ours = series_median(&paced[0].p99_ms),
-                                            .reference = echo,
-                                            .theirs = series_median(&paced[1].p99_ms),
-                                            .bound = BOUND_AT_MOST,
-                                            .target = P99_TARGET_MS});
 }
 
 static enum rc
 run_all(struct bench *bench, struct api_bench *b, struct err *err)
 {
-    struct exchange_series s[2] = {0}, paced[2] = {0}; /* ours, theirs */
+    struct exchange_series s[2] = {0}; /* ours, theirs */
     double took_s;
     enum rc rc;
 
@@ -100,12 +87,9 @@ run_all(struct bench *bench, struct api_bench *b, struct err *err)
         (rc = loop_new(&b->loop, err)) != RC_OK)
         return rc;
     messages_init(&b->messages, &b->platform, FIRST_RECIPIENT, RECIPIENTS);
-    rc = run_rounds(bench, b, paced, PACE_PER_S, bench->seconds / 2, err);
     kill(platform_pid(&b->platform, "parley-relay"), SIGSTOP);
-    if (rc == RC_OK)
-        rc = run_rounds(bench, b, s, 0, bench->seconds / 2, err);
-    if (rc == RC_OK)
-        add_rows(bench, s, paced);
+    if ((rc = run_rounds(bench, b, s, err)) == RC_OK)
+        add_rows(bench, s);
     return rc;
 }
 

@@ -17,6 +17,7 @@
 #include "messages.h"
 #include "phones.h"
 #include "platform.h"
+#include "rawdb.h"
 #include "sink.h"
 #include "subscribe.h"
 #include "wait.h"
@@ -25,6 +26,7 @@
 #define WINDOW 512u /* messages under way */
 #define PACE_PER_S 200.0
 #define SETTLE_MS 20000u
+#define COMMITS_PER_ROUND 50u
 #define CPU_TARGET_MS 1.0
 #define ACCEPT_P99_TARGET_MS 50.0
 
@@ -32,6 +34,7 @@ struct e2e {
     struct bench *bench;
     struct platform platform;
     struct echo echo;
+    struct rawdb *db;
     struct loop *loop;
     struct sink *sink;
     struct messages messages;
@@ -176,96 +179,141 @@ add_figures(struct all_series *to, const struct figures *f)
         series_add(&to->part_ms[i], f->part_ms[i] / f->n);
 }
 
-/* Ours and the echo by turns, the echo for a quarter of the time. */
+/* What ours stands beside: the bare server, and one bare commit on the same disk. */
+struct beside {
+    struct exchange_series echo;
+    struct series commit_p50_ms, commit_p99_ms;
+};
+
 static enum rc
-run_rounds(struct e2e *e, struct all_series *ours, struct exchange_series *theirs, double per_s,
+run_beside(struct e2e *e, struct beside *out, double per_s, double seconds, struct err *err)
+{
+    const struct exchange_opt opt = {.loop = e->loop,
+                                     .port = e->echo.port,
+                                     .pid = e->echo.pid,
+                                     .messages = &e->messages,
+                                     .per_s = per_s,
+                                     .seconds = seconds};
+    struct exchange_figures echo;
+    struct waits commits = {0};
+    enum rc rc;
+
+    if ((rc = exchange_run(&echo, &opt, err)) == RC_OK &&
+        (rc = rawdb_commit_each(e->db, &commits, COMMITS_PER_ROUND, err)) == RC_OK) {
+        echo.cpu_us /= 1000; /* beside ours, which is in ms */
+        exchange_add(&out->echo, &echo);
+        series_add(&out->commit_p50_ms, waits_ms(&commits, 0.5));
+        series_add(&out->commit_p99_ms, waits_ms(&commits, 0.99));
+    }
+    waits_wipe(&commits);
+    return rc;
+}
+
+/* Both by turns, the reference for a quarter of the time. */
+static enum rc
+run_rounds(struct e2e *e, struct all_series *ours, struct beside *beside, double per_s,
            double seconds, struct err *err)
 {
-    unsigned rounds = e->bench->rounds;
-    const struct exchange_opt echo = {.loop = e->loop,
-                                      .port = e->echo.port,
-                                      .pid = e->echo.pid,
-                                      .messages = &e->messages,
-                                      .per_s = per_s,
-                                      .seconds = seconds / (4.0 * rounds)};
-    struct exchange_figures bare;
+    double slice_s = seconds / (4.0 * e->bench->rounds);
     struct figures f;
     enum rc rc = RC_OK;
 
-    for (unsigned round = 0; rc == RC_OK && round < rounds; round++) {
-        if ((rc = exchange_run(&bare, &echo, err)) != RC_OK)
-            break;
-        bare.cpu_us /= 1000; /* beside ours, which is in ms */
-        exchange_add(theirs, &bare);
-        if ((rc = run_load(e, &f, per_s, seconds * 3 / (4.0 * rounds), 0, err)) == RC_OK)
+    for (unsigned round = 0; rc == RC_OK && round < e->bench->rounds; round++) {
+        if ((rc = run_beside(e, beside, per_s, slice_s, err)) == RC_OK &&
+            (rc = run_load(e, &f, per_s, slice_s * 3, 0, err)) == RC_OK)
             add_figures(ours, &f);
     }
     return rc;
 }
 
+static const char *const bare_request = "bare echo, one request";
+static const char *const bare_commit = "raw SQLite, one row's commit";
+
 static void
-add_row(struct e2e *e, const char *figure, const char *unit, const struct series *ours,
-        const struct series *theirs, double target)
+add_row(struct e2e *e, const struct row *row, const struct series *ours,
+        const struct series *theirs)
 {
-    report_add(e->bench->report, &(struct row){.job = "e2e",
-                                               .figure = figure,
-                                               .unit = unit,
-                                               .ours = series_median(ours),
-                                               .reference = "bare echo, one request",
-                                               .theirs = series_median(theirs),
-                                               .bound = target > 0 ? BOUND_AT_MOST : BOUND_NONE,
-                                               .target = target});
+    struct row full = *row;
+
+    full.job = "e2e";
+    full.ours = series_median(ours);
+    if (theirs != NULL)
+        full.theirs = series_median(theirs);
+    report_add(e->bench->report, &full);
 }
 
 /* Whose CPU it is; no reference. */
 static void
-add_parts(struct e2e *e, const char *const figures[], const struct all_series *s)
+add_parts(struct e2e *e, const struct all_series *s)
 {
+    static const char *const figures[] = {"  of it parley-cloud", "  of it parley-relay",
+                                          "  of it parley-phone"};
+
     for (size_t i = 0; i < ARRAY_LEN(programs); i++)
-        report_add(e->bench->report, &(struct row){.job = "e2e",
-                                                   .figure = figures[i],
-                                                   .unit = "CPU-ms",
-                                                   .ours = series_median(&s->part_ms[i])});
+        add_row(e, &(struct row){.figure = figures[i], .unit = "CPU-ms"}, &s->part_ms[i], NULL);
 }
 
 static void
-add_rows(struct e2e *e, const struct figures *first, const struct all_series ours[2],
-         const struct exchange_series echo[2])
+add_full(struct e2e *e, const struct figures *first, const struct all_series *ours,
+         const struct beside *beside)
 {
-    static const char *const parts[] = {"  of it parley-cloud", "  of it parley-relay",
-                                        "  of it parley-phone"};
     const struct series one = {.value = {first->cpu_ms}, .n = 1};
+    struct row row = {.figure = "messages delivered", .unit = "/s", .reference = bare_request};
 
-    add_row(e, "messages delivered", "/s", &ours[0].per_s, &echo[0].per_s, 0);
-    add_row(e, "CPU of a message, all programs", "CPU-ms", &ours[0].cpu_ms, &echo[0].cpu_us,
-            CPU_TARGET_MS);
-    add_parts(e, parts, &ours[0]);
-    add_row(e, "the same, first to a phone", "CPU-ms", &one, &echo[0].cpu_us, 0);
-    add_row(e, "to delivered webhook, p50", "ms", &ours[0].p50_ms, &echo[0].p50_ms, 0);
-    add_row(e, "to delivered webhook, p99", "ms", &ours[0].p99_ms, &echo[0].p99_ms, 0);
-    add_row(e, "at 200/s: CPU of a message", "CPU-ms", &ours[1].cpu_ms, &echo[1].cpu_us, 0);
-    add_parts(e, parts, &ours[1]);
-    add_row(e, "at 200/s: to webhook, p50", "ms", &ours[1].p50_ms, &echo[1].p50_ms, 0);
-    add_row(e, "at 200/s: to webhook, p99", "ms", &ours[1].p99_ms, &echo[1].p99_ms, 0);
-    add_row(e, "at 200/s: accept, p99", "ms", &ours[1].accept_p99_ms, &echo[1].p99_ms,
-            ACCEPT_P99_TARGET_MS);
-    report_add(e->bench->report, &(struct row){.job = "e2e",
-                                               .figure = "memory afterwards, all programs",
-                                               .unit = "MiB",
-                                               .ours = platform_pss_mib(&e->platform)});
+    add_row(e, &row, &ours->per_s, &beside->echo.per_s);
+    row = (struct row){.figure = "CPU of a message, all programs",
+                       .unit = "CPU-ms",
+                       .reference = bare_request,
+                       .bound = BOUND_AT_MOST,
+                       .target = CPU_TARGET_MS};
+    add_row(e, &row, &ours->cpu_ms, &beside->echo.cpu_us);
+    add_parts(e, ours);
+    row.bound = BOUND_NONE;
+    row.figure = "the same, first to a phone";
+    add_row(e, &row, &one, &beside->echo.cpu_us);
+    row =
+        (struct row){.figure = "to delivered webhook, p50", .unit = "ms", .reference = bare_commit};
+    add_row(e, &row, &ours->p50_ms, &beside->commit_p50_ms);
+    row.figure = "to delivered webhook, p99";
+    add_row(e, &row, &ours->p99_ms, &beside->commit_p99_ms);
+}
+
+static void
+add_paced(struct e2e *e, const struct all_series *ours, const struct beside *beside)
+{
+    const struct series memory = {.value = {platform_pss_mib(&e->platform)}, .n = 1};
+    struct row row = {
+        .figure = "at 200/s: CPU of a message", .unit = "CPU-ms", .reference = bare_request};
+
+    add_row(e, &row, &ours->cpu_ms, &beside->echo.cpu_us);
+    add_parts(e, ours);
+    row =
+        (struct row){.figure = "at 200/s: to webhook, p50", .unit = "ms", .reference = bare_commit};
+    add_row(e, &row, &ours->p50_ms, &beside->commit_p50_ms);
+    row.figure = "at 200/s: to webhook, p99";
+    add_row(e, &row, &ours->p99_ms, &beside->commit_p99_ms);
+    row.figure = "at 200/s: accept, p99";
+    row.bound = BOUND_AT_MOST;
+    row.target = ACCEPT_P99_TARGET_MS;
+    add_row(e, &row, &ours->accept_p99_ms, &beside->commit_p99_ms);
+    if (series_median(&memory) > 0)
+        add_row(e, &(struct row){.figure = "memory afterwards, all programs", .unit = "MiB"},
+                &memory, NULL);
 }
 
 static enum rc
 prepare(struct e2e *e, struct err *err)
 {
     struct sink_opt sink = {.on_status = on_status, .ctx = e};
+    char path[BENCH_PATH_MAX + 16];
     double took_s;
     enum rc rc;
 
+    snprintf(path, sizeof(path), "%s/e2e.db", e->bench->folder);
     if ((rc = echo_start(&e->echo, err)) != RC_OK ||
         (rc = platform_init(&e->platform, e->bench, "e2e", err)) != RC_OK ||
         (rc = platform_start(&e->platform, e->bench, &took_s, err)) != RC_OK ||
-        (rc = loop_new(&e->loop, err)) != RC_OK)
+        (rc = rawdb_open(&e->db, path, err)) != RC_OK || (rc = loop_new(&e->loop, err)) != RC_OK)
         return rc;
     sink.loop = e->loop;
     if ((rc = sink_open(&e->sink, &sink, err)) != RC_OK ||
@@ -280,7 +328,7 @@ bench_e2e(struct bench *bench, struct err *err)
 {
     struct e2e *e = calloc(1, sizeof(*e));
     struct all_series ours[2] = {0}; /* a full window; 200/s */
-    struct exchange_series echo[2] = {0};
+    struct beside beside[2] = {0};
     struct figures first = {0};
     enum rc rc;
 
@@ -291,16 +339,19 @@ bench_e2e(struct bench *bench, struct err *err)
     if (rc == RC_OK)
         rc = run_load(e, &first, 0, 0, bench->phones, err);
     if (rc == RC_OK)
-        rc = run_rounds(e, &ours[0], &echo[0], 0, bench->seconds * 2 / 3, err);
+        rc = run_rounds(e, &ours[0], &beside[0], 0, bench->seconds * 2 / 3, err);
     if (rc == RC_OK)
-        rc = run_rounds(e, &ours[1], &echo[1], PACE_PER_S, bench->seconds / 3, err);
+        rc = run_rounds(e, &ours[1], &beside[1], PACE_PER_S, bench->seconds / 3, err);
     if (rc == RC_OK)
-        add_rows(e, &first, ours, echo);
+        add_full(e, &first, &ours[0], &beside[0]);
+    if (rc == RC_OK)
+        add_paced(e, &ours[1], &beside[1]);
     platform_wipe(&e->platform);
     echo_stop(&e->echo);
     load_free(&e->load);
     sink_free(&e->sink);
     loop_free(&e->loop);
+    rawdb_free(&e->db);
     journeys_wipe(&e->journeys);
     waits_wipe(&e->accepts);
     free(e);

@@ -4,8 +4,6 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 
-#include "measure.h"
-
 struct rawdb {
     sqlite3 *db;
     sqlite3_stmt *insert;
@@ -62,12 +60,12 @@ rawdb_free(struct rawdb **db)
 }
 
 static enum rc
-insert_rows(struct rawdb *db, struct err *err)
+insert_rows(struct rawdb *db, unsigned n, struct err *err)
 {
     static const uint8_t body[RAWDB_ROW_BYTES];
     enum rc rc = run_sql(db, "BEGIN IMMEDIATE", err);
 
-    for (unsigned i = 0; rc == RC_OK && i < RAWDB_ROWS_PER_COMMIT; i++) {
+    for (unsigned i = 0; rc == RC_OK && i < n; i++) {
         sqlite3_bind_int64(db->insert, 1, db->next_id++);
         sqlite3_bind_blob(db->insert, 2, body, sizeof(body), SQLITE_STATIC);
         rc = check(db, sqlite3_step(db->insert), SQLITE_DONE, err);
@@ -85,9 +83,23 @@ rawdb_run(struct rawdb *db, struct rawdb_figures *out, double seconds, struct er
     enum rc rc = RC_OK;
 
     while (rc == RC_OK && now_us() < until_us)
-        rc = insert_rows(db, err);
+        rc = insert_rows(db, RAWDB_ROWS_PER_COMMIT, err);
     n = (double)(db->next_id - first_id);
     out->rows_per_s = n * 1e6 / (double)(now_us() - start_us);
     out->cpu_us_per_row = (own_cpu_s() - cpu) * 1e6 / n;
+    return rc;
+}
+
+enum rc
+rawdb_commit_each(struct rawdb *db, struct waits *out, unsigned times, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    for (unsigned i = 0; rc == RC_OK && i < times; i++) {
+        int64_t start_us = now_us();
+
+        rc = insert_rows(db, 1, err);
+        waits_add(out, now_us() - start_us);
+    }
     return rc;
 }

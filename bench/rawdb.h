@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "measure.h"
 
 #define RAWDB_ROW_BYTES 300u
 #define RAWDB_ROWS_PER_COMMIT 100u
@@ -25,5 +26,8 @@ struct rawdb_figures {
 /* Insert for so long. */
 NODISCARD enum rc rawdb_run(struct rawdb *db, struct rawdb_figures *out, double seconds,
                             struct err *err);
+/* One row a commit, so many times: how long each takes, the least that anything durable waits. */
+NODISCARD enum rc rawdb_commit_each(struct rawdb *db, struct waits *out, unsigned times,
+                                    struct err *err);
 
 #endif

@@ -4,6 +4,7 @@
 #ifndef PARLEY_BENCH_SUBSCRIBE_H
 #define PARLEY_BENCH_SUBSCRIBE_H
 
+#include "base/loop.h"
 #include "platform.h"
 
 /* Turns the loop until both calls are answered; the challenge comes to the port meanwhile. */
