@@ -146,6 +146,9 @@ main(int argc, char **argv)
         config_free(&config);
         return 2;
     }
+#ifndef __OPTIMIZE__
+    fprintf(stderr, "parley-bench: not a release build: the figures mean little\n");
+#endif
     signal(SIGPIPE, SIG_IGN);
     rc = run(&bench, config, &err);
     if (rc != RC_OK)

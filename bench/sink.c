@@ -15,7 +15,7 @@ struct sink {
 bool
 quoted_after(struct bytes *out, struct bytes in, const char *mark)
 {
-    const uint8_t *at = memmem(in.ptr, in.len, mark, strlen(mark)), *end;
+    const uint8_t *at = in.len == 0 ? NULL : memmem(in.ptr, in.len, mark, strlen(mark)), *end;
 
     if (at == NULL)
         return false;

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 LINES_MAX = 600
-C_FOLDERS = ("src", "tests")
+C_FOLDERS = ("src", "tests", "bench")
 # words of machines and notes outside the repository: a reader of the tree has none of them
 OUTSIDE = re.compile(r"\bshared/|settled\.md|/work/")
 OUTSIDE_FOLDERS = ("src", "docs")
