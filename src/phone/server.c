@@ -486,6 +486,8 @@ phone_server_free(struct phone_server **out)
     if (server == NULL)
         return;
     server->is_closed = true;
+    server->calls++; /* the last call ends while we still look at the clients */
     lines_free(&server->lines);
+    server->calls--;
     server_release(server);
 }
