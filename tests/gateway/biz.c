@@ -79,8 +79,14 @@ biz_init(struct biz *biz, struct net *net, uint64_t number)
 {
     char name[E164_TEXT_SIZE + 8];
 
-    *biz = (struct biz){.net = net, .number = number};
     snprintf(name, sizeof name, "biz-%llu", (unsigned long long)number);
+    biz_init_at(biz, net, number, name);
+}
+
+void
+biz_init_at(struct biz *biz, struct net *net, uint64_t number, const char *name)
+{
+    *biz = (struct biz){.net = net, .number = number};
     snprintf(biz->node, sizeof biz->node, "node-a");
     place_init(&biz->own, net, name);
     biz->place = &biz->own;
@@ -182,8 +188,6 @@ on_refusal(void *ctx, enum gateway_refusal refusal, const char *text)
 
     biz->has_answer = true;
     biz->refusal = refusal;
-    if (refusal != GATEWAY_REFUSED_NOT)
-        print_error("refused: %s\n", text == NULL ? "" : text);
 }
 
 static bool
@@ -201,35 +205,64 @@ biz_wait_up(struct biz *biz)
     assert_true(net_wait(biz->net, is_up, biz));
 }
 
-static bool
-is_ours(void *ctx)
+bool
+biz_is_ours(struct biz *biz)
 {
-    struct biz *biz = ctx;
     struct gateway_number_info info;
 
     return gateway_number_info(biz->gateway, biz->number, &info) && info.is_ours;
 }
 
+static bool
+is_ours(void *ctx)
+{
+    return biz_is_ours(ctx);
+}
+
+static enum gateway_refusal
+wait_refusal(struct biz *biz)
+{
+    wait_answer(biz);
+    biz->has_answer = false;
+    return biz->refusal;
+}
+
 void
-biz_register(struct biz *biz)
+biz_verify(struct biz *biz)
 {
     char code[8];
 
     assert_true(net_wait(biz->net, is_ours, biz));
     biz->has_answer = false;
     gateway_request_code(biz->gateway, biz->number, "sms", "en", on_refusal, biz);
-    wait_answer(biz);
-    assert_int_equal(biz->refusal, GATEWAY_REFUSED_NOT);
+    assert_int_equal(wait_refusal(biz), GATEWAY_REFUSED_NOT);
     net_code(biz->net, biz->number, code);
-    biz->has_answer = false;
     gateway_verify_code(biz->gateway, biz->number, code, on_refusal, biz);
-    wait_answer(biz);
-    assert_int_equal(biz->refusal, GATEWAY_REFUSED_NOT);
+    assert_int_equal(wait_refusal(biz), GATEWAY_REFUSED_NOT);
+}
+
+enum gateway_refusal
+biz_try_register(struct biz *biz, const char *pin)
+{
     biz->has_answer = false;
-    gateway_register(biz->gateway, biz->number, "123456", on_refusal, biz);
-    wait_answer(biz);
-    assert_int_equal(biz->refusal, GATEWAY_REFUSED_NOT);
+    gateway_register(biz->gateway, biz->number, pin, on_refusal, biz);
+    return wait_refusal(biz);
+}
+
+void
+biz_register(struct biz *biz)
+{
+    biz_verify(biz);
+    assert_int_equal(biz_try_register(biz, "123456"), GATEWAY_REFUSED_NOT);
     biz_wait_up(biz);
+}
+
+enum gateway_refusal
+biz_deregister(struct biz *biz)
+{
+    biz->has_answer = false;
+    gateway_deregister(biz->gateway, biz->number, on_refusal, biz);
+    return wait_refusal(biz);
 }
 
 /* ---- sending ---- */
@@ -346,6 +379,15 @@ biz_mark_read(struct biz *biz, const uint8_t id[16])
     gateway_mark_read(biz->gateway, biz->number, id, false, on_marked, biz);
     wait_answer(biz);
     return biz->rc;
+}
+
+void
+biz_type(struct biz *biz, const uint8_t id[16])
+{
+    biz->has_answer = false;
+    gateway_mark_read(biz->gateway, biz->number, id, true, on_marked, biz);
+    wait_answer(biz);
+    assert_int_equal(biz->rc, RC_OK);
 }
 
 static void

@@ -99,10 +99,17 @@ struct biz {
     unsigned poison;
 };
 void biz_init(struct biz *biz, struct net *net, uint64_t number);
+/* The same with a folder of that name: for a number at two places. */
+void biz_init_at(struct biz *biz, struct net *net, uint64_t number, const char *name);
 /* A second instance on the same store. */
 void biz_init_beside(struct biz *biz, struct biz *other, const char *node);
 void biz_start(struct biz *biz); /* open the store and the gateway, add the number */
 void biz_register(struct biz *biz);
+/* The steps of it. */
+void biz_verify(struct biz *biz);
+enum gateway_refusal biz_try_register(struct biz *biz, const char *pin);
+enum gateway_refusal biz_deregister(struct biz *biz);
+bool biz_is_ours(struct biz *biz);
 void biz_stop(struct biz *biz);       /* the gateway goes, the store is closed */
 void biz_stop_gateway(struct biz *b); /* the store stays */
 void biz_wipe(struct biz *biz);
@@ -120,6 +127,8 @@ enum rc biz_say(struct biz *biz, uint64_t to, const char *text, uint8_t id[16]);
 /* Many at once, numbered "PREFIX 0" …; waits for all answers. All must be accepted. */
 void biz_say_many(struct biz *biz, uint64_t to, const char *prefix, size_t n);
 enum rc biz_mark_read(struct biz *biz, const uint8_t id[16]);
+/* The same, and typing. */
+void biz_type(struct biz *biz, const uint8_t id[16]);
 void biz_run_due(struct biz *biz);
 /* State of an outgoing message (enum message_state), -1 if there is none. */
 int biz_state(struct biz *biz, const uint8_t id[16]);
