@@ -108,6 +108,10 @@ struct endpoint_ops {
     /* U1: a decrypted message (class MESSAGE or RECEIPT). Store it, enqueue receipts. */
     enum rc (*on_message)(void *ctx, struct store_tx *tx, const struct endpoint_incoming *in,
                           struct endpoint_outputs *out, struct err *err);
+    /* In the same transaction, behind its last delivery: what on_message has put off, such as one
+     * receipt for many messages. May be NULL. */
+    enum rc (*on_batch_end)(void *ctx, struct store_tx *tx, struct endpoint_outputs *out,
+                            struct err *err);
     /* T3: the relay has every device's envelope durably (class MESSAGE only). */
     enum rc (*on_sent)(void *ctx, struct store_tx *tx, const struct endpoint_outcome *outcome,
                        struct err *err);

@@ -143,6 +143,8 @@ work_run(struct store_job *job, struct store_tx *tx, struct err *err)
         rc = apply_bundles(w, tx, b, err);
     if (rc == RC_OK)
         rc = receive_all(w, tx, err);
+    if (rc == RC_OK && w->n_run > 0 && ep->ops->on_batch_end != NULL)
+        rc = ep->ops->on_batch_end(ep->ctx, tx, w->out, err);
     for (struct fetch_item *k = w->kicks; rc == RC_OK && k != NULL; k = k->next)
         rc = seal_waiting(ep, tx, k->peer, w->out, err);
     if (rc == RC_OK && w->is_due_check)

@@ -46,9 +46,10 @@ struct profile {
     uint32_t asks; /* registration steps under way */
 
     /* tx half */
-    uint64_t tx_ord;     /* last one given; only grows */
-    uint64_t tx_blocked; /* how many numbers are blocked */
-    UT_hash_handle hh;   /* by name */
+    uint64_t tx_ord;                  /* last one given; only grows */
+    uint64_t tx_blocked;              /* how many numbers are blocked */
+    struct receipts_due *tx_receipts; /* within a transaction; see receipts.c */
+    UT_hash_handle hh;                /* by name */
 };
 
 void phone_hold(struct phone *phone);
@@ -112,10 +113,17 @@ void render_id(char *out, const struct message_view *view);
 /* The 16 bytes behind an id that a person gives us. RC_MALFORMED. */
 NODISCARD enum rc public_id_read(uint8_t message_id[16], const char *text, struct err *err);
 
-/* receive.c */
+/* receipts.c */
 NODISCARD enum rc receipt_enqueue(struct profile *p, struct store_tx *tx, uint64_t to,
                                   Parley__Content__ReceiptKind kind, const uint8_t (*ids)[16],
                                   size_t n, struct endpoint_outputs *out, struct err *err);
+/* A delivered receipt that this transaction owes; sent by receipts_flush, forgotten by
+ * receipts_drop. */
+NODISCARD enum rc receipts_add(struct profile *p, uint64_t to, const uint8_t message_id[16],
+                               struct err *err);
+NODISCARD enum rc receipts_flush(struct profile *p, struct store_tx *tx,
+                                 struct endpoint_outputs *out, struct err *err);
+void receipts_drop(struct profile *p);
 
 /* block.c */
 NODISCARD enum rc contact_is_blocked(struct profile *p, struct store_tx *tx,

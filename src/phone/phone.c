@@ -28,6 +28,7 @@ phone_destroy(struct phone *phone)
     HASH_ITER(hh, phone->profiles, p, next)
     {
         HASH_DEL(phone->profiles, p);
+        receipts_drop(p);
         free(p);
     }
     channel_hub_free(&phone->host.hub);

@@ -5,31 +5,6 @@
  * endpoint's seen row. */
 #include "phone/profile.h"
 
-enum rc
-receipt_enqueue(struct profile *p, struct store_tx *tx, uint64_t to,
-                Parley__Content__ReceiptKind kind, const uint8_t (*ids)[16], size_t n,
-                struct endpoint_outputs *out, struct err *err)
-{
-    const struct endpoint_host *host = &p->phone->host;
-    Parley__Content__Payload payload = PARLEY__CONTENT__PAYLOAD__INIT;
-    Parley__Content__Receipt receipt = PARLEY__CONTENT__RECEIPT__INIT;
-    ProtobufCBinaryData refs[PHONE_READ_BATCH];
-    struct endpoint_message message = {
-        .to = to, .class = PARLEY__WIRE__CLASS__RECEIPT, .payload = &payload};
-
-    receipt.kind = kind;
-    receipt.n_message_ids = n < ARRAY_LEN(refs) ? n : ARRAY_LEN(refs);
-    for (size_t i = 0; i < receipt.n_message_ids; i++)
-        refs[i] = wire_field(bytes_of(ids[i], 16));
-    receipt.message_ids = refs;
-    receipt.at_ms = clock_unix_ms(host->clock);
-    payload.body_case = PARLEY__CONTENT__PAYLOAD__BODY_RECEIPT;
-    payload.receipt = &receipt;
-    message.expires_at_ms = receipt.at_ms + WIRE_EXPIRY_MAX_MS;
-    message_id_make(message.message_id, receipt.at_ms, host->rng);
-    return endpoint_enqueue(p->tx_endpoint, tx, &message, out, err);
-}
-
 /* Receipts, typing and retries never come as messages; a kind that we do not know may. */
 static bool
 is_showable(const Parley__Content__Payload *payload)
@@ -40,7 +15,7 @@ is_showable(const Parley__Content__Payload *payload)
 
 static enum rc
 take_message(struct profile *p, struct store_tx *tx, const struct endpoint_incoming *in,
-             struct endpoint_outputs *out, struct err *err)
+             struct err *err)
 {
     bool is_blocked = false, is_new;
     enum rc rc;
@@ -54,8 +29,7 @@ take_message(struct profile *p, struct store_tx *tx, const struct endpoint_incom
         return rc;
     if (in->payload->body_case == PARLEY__CONTENT__PAYLOAD__BODY__NOT_SET)
         return RC_OK;
-    return receipt_enqueue(p, tx, in->peer, PARLEY__CONTENT__RECEIPT_KIND__DELIVERED,
-                           &in->message_id, 1, out, err);
+    return receipts_add(p, in->peer, in->message_id, err);
 }
 
 static enum rc
@@ -82,14 +56,28 @@ take_receipt(struct profile *p, struct store_tx *tx, const struct endpoint_incom
 
 static enum rc
 on_message(void *ctx, struct store_tx *tx, const struct endpoint_incoming *in,
-           struct endpoint_outputs *out, struct err *err)
+           struct endpoint_outputs *out UNUSED, struct err *err)
 {
     if (in->payload->class_ == PARLEY__WIRE__CLASS__MESSAGE)
-        return take_message(ctx, tx, in, out, err);
+        return take_message(ctx, tx, in, err);
     if (in->payload->body_case == PARLEY__CONTENT__PAYLOAD__BODY_RECEIPT &&
         in->payload->receipt->kind != PARLEY__CONTENT__RECEIPT_KIND__RECEIPT_NONE)
         return take_receipt(ctx, tx, in, err);
     return RC_OK;
+}
+
+/* Before anything of a job, also of one that is run again. */
+static enum rc
+begin(void *ctx, struct store_tx *tx UNUSED, struct err *err UNUSED)
+{
+    receipts_drop(ctx);
+    return RC_OK;
+}
+
+static enum rc
+on_batch_end(void *ctx, struct store_tx *tx, struct endpoint_outputs *out, struct err *err)
+{
+    return receipts_flush(ctx, tx, out, err);
 }
 
 static enum rc
@@ -146,7 +134,9 @@ on_state(void *ctx, bool is_up, Parley__Wire__CloseReason refused)
         profile_lost(p);
 }
 
-const struct endpoint_ops profile_endpoint_ops = {.on_message = on_message,
+const struct endpoint_ops profile_endpoint_ops = {.guard = begin,
+                                                  .on_message = on_message,
+                                                  .on_batch_end = on_batch_end,
                                                   .on_sent = on_sent,
                                                   .on_failed = on_failed,
                                                   .on_identity_changed = on_identity_changed,

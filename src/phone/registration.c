@@ -176,6 +176,7 @@ on_dropped(void *ctx)
     struct profile *p = ctx;
     struct phone *phone = p->phone;
 
+    receipts_drop(p);
     free(p);
     phone_release(phone);
 }

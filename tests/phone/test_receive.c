@@ -157,6 +157,25 @@ test_i18_receipts_for_what_can_be_shown_only(void **state)
     person_wait_count(&t->ben, "\"type\":\"unsupported\"", 1);
 }
 
+/* What comes together is told of together. */
+static void
+test_i18_a_burst_costs_few_receipts(void **state)
+{
+    struct town *t = *state;
+    struct profile_info before, after;
+    unsigned pending = 0;
+
+    person_offline(&t->ben, true);
+    person_send_many(&t->ana, &t->ben, 0, 100, &pending);
+    person_wait_zero(&t->ana, &pending);
+    person_wait_count(&t->ana, "\"status\":\"sent\"", 100);
+    profile_info(t->ben.profile, &before);
+    person_offline(&t->ben, false);
+    person_wait_count(&t->ana, "\"status\":\"delivered\"", 101);
+    profile_info(t->ben.profile, &after);
+    assert_in_range(after.published - before.published, 1, 50);
+}
+
 /* A receipt moves only what went to the one who gives it. */
 static void
 test_i16_receipts_of_a_stranger_move_nothing(void **state)
@@ -252,6 +271,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_i18_receipts_for_what_can_be_shown_only),
+        CASE(test_i18_a_burst_costs_few_receipts),
         CASE(test_i16_receipts_of_a_stranger_move_nothing),
         CASE(test_typing_is_told_and_kept_nowhere),
     };
