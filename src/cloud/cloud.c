@@ -298,9 +298,12 @@ on_gateway_closed(void *ctx)
     struct cloud *cloud = ctx;
 
     hooks_pump_free(&cloud->pump);
+    manager_link_free(&cloud->manager); /* its calls end, and look at the principals once more */
     principals_free(&cloud->principals);
-    manager_link_free(&cloud->manager);
     numbers_free(cloud);
+    http_server_free(&cloud->https); /* last of those that requests wait for */
+    http_server_free(&cloud->http);
+    http_server_free(&cloud->internal);
     store_free(&cloud->store);
     directory_free(&cloud->directory);
     keyring_free(&cloud->ring);
@@ -321,12 +324,9 @@ cloud_close(struct cloud **out, void (*on_closed)(void *ctx), void *ctx)
             on_closed(ctx);
         return;
     }
-    cloud->is_closing = true;
+    cloud->is_closing = true; /* new requests are refused; those under way get their answer */
     cloud->on_closed = on_closed;
     cloud->closed_ctx = ctx;
-    http_server_free(&cloud->https);
-    http_server_free(&cloud->http);
-    http_server_free(&cloud->internal);
     gateway_close(&cloud->gateway, on_gateway_closed, cloud);
 }
 

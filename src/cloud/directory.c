@@ -15,7 +15,7 @@
 #define SECRET_MAX 128u
 #define FIELDS_MAX 2048u
 #define CERTIFICATE_MAX 4096u
-#define WABA_APPS_MAX 16u
+#define WABA_APPS_MAX DIRECTORY_TARGETS_MAX
 
 struct app {
     uint64_t id;
@@ -45,6 +45,7 @@ struct number {
     char override_url[DIRECTORY_URL_MAX];
     struct buf certificate;
     bool is_fresh;
+    struct number *next_gone;
     UT_hash_handle hh;         /* by id */
     UT_hash_handle hh_account; /* by account */
 };
@@ -55,6 +56,7 @@ struct directory {
     struct app *apps;
     struct waba *wabas;
     struct number *numbers, *numbers_by_account;
+    struct number *gone; /* out of the tables, to be told */
     bool is_loaded;
 };
 
@@ -95,6 +97,16 @@ number_free(struct directory *dir, struct number *number)
     free(number);
 }
 
+/* The same, kept until its removal has been told outside the lock. */
+static void
+number_take_out(struct directory *dir, struct number *number)
+{
+    HASH_DELETE(hh, dir->numbers, number);
+    HASH_DELETE(hh_account, dir->numbers_by_account, number);
+    number->next_gone = dir->gone;
+    dir->gone = number;
+}
+
 void
 directory_free(struct directory **out)
 {
@@ -128,10 +140,13 @@ id_of(const json_t *object, const char *key)
     return id;
 }
 
+/* Empty when it does not fit: half a URL is another's. */
 static void
 copy_text(char *out, size_t size, const char *text)
 {
-    snprintf(out, size, "%s", text == NULL ? "" : text);
+    bool fits = text != NULL && strlen(text) < size;
+
+    snprintf(out, size, "%s", fits ? text : "");
 }
 
 static void
@@ -281,7 +296,7 @@ remove_number(struct directory *dir, const json_t *line)
 
     HASH_FIND(hh, dir->numbers, &id, sizeof id, number);
     if (number != NULL)
-        number_free(dir, number);
+        number_take_out(dir, number);
     return RC_OK;
 }
 
@@ -317,7 +332,7 @@ end_snapshot(struct directory *dir, const json_t *line UNUSED)
         waba_free(dir, waba);
     HASH_ITER(hh, dir->numbers, number, next_number)
     if (!number->is_fresh)
-        number_free(dir, number);
+        number_take_out(dir, number);
     dir->is_loaded = true;
     return RC_OK;
 }
@@ -336,19 +351,26 @@ static const struct line_kind {
     {"number_removed", remove_number },
 };
 
-/* Tell about numbers outside the lock: the listener may ask us back. */
+/* Tell about numbers outside the lock: the listener may ask us back. Digits that have come back
+ * under another id meanwhile are not gone. */
 static void
-tell(struct directory *dir, const char *event, uint64_t id, uint64_t removed_account)
+tell(struct directory *dir, const char *event, uint64_t id)
 {
-    struct directory_number number;
+    struct number *number;
 
-    if (strcmp(event, "number") == 0 && directory_number_by_id(dir, id, &number)) {
-        struct number *entry;
+    if (strcmp(event, "number") == 0) {
+        HASH_FIND(hh, dir->numbers, &id, sizeof id, number);
+        if (number != NULL)
+            dir->events.on_number(dir->events.ctx, number->account, number->is_cloud);
+    }
+    while ((number = dir->gone) != NULL) {
+        struct directory_number other;
 
-        HASH_FIND(hh, dir->numbers, &id, sizeof id, entry);
-        dir->events.on_number(dir->events.ctx, number.account, entry->is_cloud);
-    } else if (strcmp(event, "number_removed") == 0 && removed_account != 0) {
-        dir->events.on_number_removed(dir->events.ctx, removed_account);
+        dir->gone = number->next_gone;
+        if (!directory_number_by_account(dir, number->account, &other))
+            dir->events.on_number_removed(dir->events.ctx, number->account);
+        buf_free(&number->certificate);
+        free(number);
     }
 }
 
@@ -356,13 +378,10 @@ enum rc
 directory_apply(struct directory *dir, const json_t *line, struct err *err)
 {
     const char *event = json_str(line, "event");
-    uint64_t id = id_of(line, "id");
-    struct directory_number before = {.account = 0};
     enum rc rc = RC_OK;
 
     if (event == NULL)
         return err_set(err, RC_MALFORMED, "directory", "a line without event");
-    (void)directory_number_by_id(dir, id, &before);
     pthread_mutex_lock(&dir->lock);
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         if (strcmp(kinds[i].event, event) == 0)
@@ -370,7 +389,7 @@ directory_apply(struct directory *dir, const json_t *line, struct err *err)
     pthread_mutex_unlock(&dir->lock);
     if (rc != RC_OK)
         return err_set(err, rc, "directory", "the line \"%s\" is not as documented", event);
-    tell(dir, event, id, before.account);
+    tell(dir, event, id_of(line, "id"));
     return RC_OK;
 }
 

@@ -17,7 +17,7 @@
 #include "base/err.h"
 
 #define DIRECTORY_URL_MAX 1024u
-#define DIRECTORY_TARGETS_MAX 16u
+#define DIRECTORY_TARGETS_MAX 32u /* apps subscribed to one WABA: the manager's ceiling */
 
 struct directory;
 

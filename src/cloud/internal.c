@@ -133,6 +133,10 @@ internal_handle(void *ctx, struct http_request *req)
         refuse(req, 403, "denied", "this program may not call the Cloud");
         return;
     }
+    if (cloud->is_closing) {
+        refuse(req, 503, "closed", "the Cloud is shutting down");
+        return;
+    }
     if (strcmp(path, PREFIX "status") == 0 && http_request_method(req) == HTTP_GET) {
         reply_status(cloud, req);
         return;

@@ -21,7 +21,8 @@ struct manager_link {
     struct buf line;
     struct loop_timer retry, watchdog;
     uint64_t retry_ms;
-    int64_t heard_ms;
+    int64_t heard_ms; /* the last sign of life, or the beginning of this attempt */
+    int64_t alive_ms; /* the last sign of life of any stream */
     bool is_up, is_closing;
 };
 
@@ -36,7 +37,7 @@ manager_link_is_up(const struct manager_link *link)
 int64_t
 manager_link_silent_ms(const struct manager_link *link)
 {
-    return link->is_up ? 0 : clock_mono_ms(link->opt.clock) - link->heard_ms;
+    return link->is_up ? 0 : clock_mono_ms(link->opt.clock) - link->alive_ms;
 }
 
 /* ---- the stream ---- */
@@ -67,7 +68,7 @@ on_data(void *ctx, struct bytes data)
 {
     struct manager_link *link = ctx;
 
-    link->heard_ms = clock_mono_ms(link->opt.clock);
+    link->heard_ms = link->alive_ms = clock_mono_ms(link->opt.clock);
     while (data.len > 0) {
         const uint8_t *end = memchr(data.ptr, '\n', data.len);
         size_t n = end == NULL ? data.len : (size_t)(end - data.ptr);
@@ -214,6 +215,7 @@ manager_link_open(struct manager_link **out, const struct manager_link_opt *opt,
         free(link);
         return rc;
     }
+    link->alive_ms = clock_mono_ms(opt->clock);
     loop_timer_init(opt->loop, &link->retry, on_retry);
     loop_timer_init(opt->loop, &link->watchdog, on_watchdog);
     loop_timer_start(&link->watchdog, SILENCE_MS / 3, SILENCE_MS / 3);

@@ -15,12 +15,13 @@
 
 /* ---- reports ---- */
 
-struct report {
+struct report { /* one a number: what the manager has to hear of it */
     struct report *next;
     struct cloud *cloud;
     uint64_t number_id;
     bool is_verified, is_registered, is_deregistered, has_pin;
     bool is_in_flight;
+    bool is_changed; /* since it was sent */
 };
 
 static void report_send(struct report *report);
@@ -42,7 +43,9 @@ on_reported(void *ctx, enum rc rc, int status, const json_t *body UNUSED)
     struct report *report = ctx;
 
     report->is_in_flight = false;
-    if (rc == RC_OK && (status == 200 || status == 404))
+    if (report->is_changed && rc == RC_OK)
+        report_send(report);
+    else if (rc == RC_OK && (status == 200 || status == 404))
         report_remove(report); /* heard, or the number is gone */
     /* otherwise numbers_report_all() tries again, from the Cloud's timer */
 }
@@ -69,6 +72,7 @@ report_send(struct report *report)
         jw_kv_bool(&w, "pin_set", true);
     jw_object_end(&w);
     report->is_in_flight = true;
+    report->is_changed = false;
     manager_link_post(report->cloud->manager, path, buf_bytes(&body), on_reported, report);
     buf_free(&body);
 }
@@ -76,15 +80,25 @@ report_send(struct report *report)
 static void
 report_add(struct cloud *cloud, const struct report *what)
 {
-    struct report *report = malloc(sizeof *report);
+    struct report *report = cloud->reports;
 
-    if (report == NULL)
-        return; /* the number's own connection will report it again: numbers_on_directory */
-    *report = *what;
-    report->cloud = cloud;
-    report->is_in_flight = false;
-    report->next = cloud->reports;
-    cloud->reports = report;
+    while (report != NULL && report->number_id != what->number_id)
+        report = report->next;
+    if (report == NULL) {
+        if ((report = calloc(1, sizeof *report)) == NULL)
+            return; /* the number's own connection will report it again: numbers_on_state */
+        report->cloud = cloud;
+        report->number_id = what->number_id;
+        report->next = cloud->reports;
+        cloud->reports = report;
+    }
+    report->is_verified = report->is_verified || what->is_verified;
+    report->has_pin = report->has_pin || what->has_pin;
+    if (what->is_registered || what->is_deregistered) { /* the latest counts */
+        report->is_registered = what->is_registered;
+        report->is_deregistered = what->is_deregistered;
+    }
+    report->is_changed = true;
     report_send(report);
 }
 

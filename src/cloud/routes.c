@@ -142,7 +142,7 @@ on_principal(void *ctx, const struct principal *principal, int status, const jso
         call_fail_with(call, status, error);
         return;
     }
-    if (principal == NULL) {
+    if (principal == NULL || call->cloud->is_closing) {
         call_fail(call, G_UNAVAILABLE,
                   "Service temporarily unavailable. Please retry your request.");
         return;
@@ -225,6 +225,11 @@ routes_handle(void *ctx, struct http_request *req)
     snprintf(call->version, sizeof call->version, "%s", CLOUD_VERSION);
     if (call->method == HTTP_OPTIONS) {
         answer_options(call);
+        return;
+    }
+    if (call->cloud->is_closing) {
+        call_fail(call, G_UNAVAILABLE,
+                  "Service temporarily unavailable. Please retry your request.");
         return;
     }
     if (!read_path(call)) {
