@@ -11,7 +11,7 @@
 #include "base/e164.h"
 #include "phone/call.h"
 
-#define ANSWER_MAX (1024u * 1024)
+#define ANSWER_MAX (4u * 1024 * 1024) /* the list of PHONE_PROFILES_MAX profiles */
 
 struct phone_server {
     struct phone_server_opt opt;
@@ -81,6 +81,11 @@ call_end(struct call *call)
 
     jw_object_end(&call->w);
     buf_put_char(&call->out, '\n');
+    if (buf_failed(&call->out)) {
+        call_begin(call, RC_LIMIT, "the answer is too long");
+        jw_object_end(&call->w);
+        buf_put_char(&call->out, '\n');
+    }
     call->is_ended = true;
     call->client = NULL;
     phone_watch_end(&call->watch);
