@@ -12,6 +12,7 @@
 struct entry {
     uint8_t hash[SHA256_SIZE]; /* of the token */
     struct principal principal;
+    uint64_t *numbers;  /* owned: what principal.numbers looks at */
     int64_t checked_ms; /* monotonic */
     int64_t expires_s;  /* platform time; 0: never */
     UT_hash_handle hh;
@@ -49,6 +50,7 @@ static void
 entry_drop(struct principals *cache, struct entry *entry)
 {
     HASH_DEL(cache->entries, entry);
+    free(entry->numbers);
     free(entry);
 }
 
@@ -112,13 +114,17 @@ static const struct scope_name {
     {"business_management",          SCOPE_BUSINESS  },
 };
 
+/* *numbers is what p->numbers looks at: the caller's to free. */
 static void
-principal_read(struct principal *p, const json_t *answer)
+principal_read(struct principal *p, uint64_t **numbers, const json_t *answer)
 {
     const char *kind = json_str(answer, "kind");
-    const json_t *assets = json_object_get(answer, "assets");
+    const json_t *rows = json_object_get(json_object_get(answer, "assets"), "numbers");
     json_t *item;
     size_t i;
+
+    free(*numbers);
+    *numbers = calloc(json_array_size(rows) + 1, sizeof **numbers);
 
     *p = (struct principal){.is_app = kind != NULL && strcmp(kind, "APP") == 0,
                             .token_id = id_of(answer, "token_id"),
@@ -130,10 +136,11 @@ principal_read(struct principal *p, const json_t *answer)
             if (json_is_string(item) && strcmp(json_string_value(item), scope_names[k].name) == 0)
                 p->scopes |= scope_names[k].scope;
     }
-    json_array_foreach(json_object_get(assets, "numbers"), i, item)
+    p->numbers = *numbers;
+    json_array_foreach(rows, i, item)
     {
-        if (p->n_numbers < PRINCIPAL_NUMBERS_MAX)
-            p->numbers[p->n_numbers++] = id_of(item, "id");
+        if (*numbers != NULL && p->n_numbers < PRINCIPAL_NUMBERS_MAX)
+            (*numbers)[p->n_numbers++] = id_of(item, "id");
     }
 }
 
@@ -151,7 +158,7 @@ entry_put(struct principals *cache, const struct check *check, const json_t *ans
         memcpy(entry->hash, check->hash, sizeof entry->hash);
         HASH_ADD(hh, cache->entries, hash, sizeof entry->hash, entry);
     }
-    principal_read(&entry->principal, answer);
+    principal_read(&entry->principal, &entry->numbers, answer);
     entry->checked_ms = clock_mono_ms(cache->clock);
     entry->expires_s = json_int(answer, "expires_at", 0);
     return entry;
@@ -162,7 +169,8 @@ on_checked(void *ctx, enum rc rc, int status, const json_t *body)
 {
     struct check *check = ctx;
     struct principals *cache = check->cache;
-    struct principal *once;
+    struct principal once;
+    uint64_t *numbers = NULL;
 
     if (rc != RC_OK || status >= 500 || body == NULL) {
         check->fn(check->ctx, NULL, 503, NULL);
@@ -172,12 +180,10 @@ on_checked(void *ctx, enum rc rc, int status, const json_t *body)
         struct entry *entry = entry_put(cache, check, body);
 
         check->fn(check->ctx, entry == NULL ? NULL : &entry->principal, 503, NULL);
-    } else if ((once = malloc(sizeof *once)) != NULL) {
-        principal_read(once, body);
-        check->fn(check->ctx, once, 200, NULL);
-        free(once);
     } else {
-        check->fn(check->ctx, NULL, 503, NULL);
+        principal_read(&once, &numbers, body);
+        check->fn(check->ctx, &once, 200, NULL);
+        free(numbers);
     }
     free(check);
 }

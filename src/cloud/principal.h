@@ -11,7 +11,7 @@
 #define PRINCIPALS_MAX 10000u
 #define PRINCIPAL_FRESH_MS 60000
 #define PRINCIPAL_STALE_MS 300000
-#define PRINCIPAL_NUMBERS_MAX 256u
+#define PRINCIPAL_NUMBERS_MAX 1000u /* as many as a business may have */
 #define TOKEN_MAX 512u
 
 enum principal_scope { SCOPE_MESSAGING = 1, SCOPE_MANAGEMENT = 2, SCOPE_BUSINESS = 4 };
@@ -21,7 +21,7 @@ struct principal {
     uint64_t token_id, app_id, business_id;
     uint32_t scopes; /* enum principal_scope bits */
     size_t n_numbers;
-    uint64_t numbers[PRINCIPAL_NUMBERS_MAX]; /* phone number ids it may act on */
+    const uint64_t *numbers; /* phone number ids it may act on; borrowed for principal_fn's call */
 };
 
 struct principals;

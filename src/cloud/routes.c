@@ -150,6 +150,8 @@ on_principal(void *ctx, const struct principal *principal, int status, const jso
     call->principal = *principal;
     if (!may(call))
         return;
+    call->principal.numbers = NULL; /* the cache's, and gone by the time the call goes on */
+    call->principal.n_numbers = 0;
     if (params_read(call, &err) != RC_OK) {
         call_fail(call, G_BAD_PARAM, "(#100) Invalid parameter: %s", err.text);
         return;

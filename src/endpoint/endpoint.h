@@ -34,6 +34,7 @@ extern const struct store_part endpoint_part;
 
 #define ENDPOINT_IN_FLIGHT_MAX 512u   /* publishes sent and not answered */
 #define ENDPOINT_UNANSWERED_MAX 1000u /* on one sending chain; more wait */
+#define ENDPOINT_RECEIPT_IDS 500u     /* messages that one receipt of ours speaks of */
 #define ENDPOINT_PEER_KEY_SIZE 16u    /* HMAC of a peer's number under the account's key */
 
 /* Who runs a device: the weaker of its own statement and of its number's certificate. */
@@ -210,6 +211,12 @@ void endpoint_outputs_free(struct endpoint_outputs **out);
 NODISCARD enum rc endpoint_enqueue(struct endpoint *ep, struct store_tx *tx,
                                    const struct endpoint_message *message,
                                    struct endpoint_outputs *out, struct err *err);
+/* A receipt of one kind for at most ENDPOINT_RECEIPT_IDS messages of one peer, like
+ * endpoint_enqueue. Only for messages that were decrypted and can be shown (I18). */
+NODISCARD enum rc endpoint_enqueue_receipt(struct endpoint *ep, struct store_tx *tx, uint64_t to,
+                                           Parley__Content__ReceiptKind kind,
+                                           const uint8_t (*ids)[16], size_t n,
+                                           struct endpoint_outputs *out, struct err *err);
 /* On the loop, after the owner's job was committed: takes what was collected and sends it. */
 void endpoint_committed(struct endpoint *ep, struct endpoint_outputs *out);
 

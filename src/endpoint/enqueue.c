@@ -2,6 +2,8 @@
  *
  * Where a session with every device of the peer is at hand and nothing of an earlier message waits,
  * the message is encrypted in the same commit; otherwise it waits for bundles, in order (I12). */
+#include <assert.h>
+
 #include "endpoint/internal.h"
 
 static void
@@ -116,6 +118,31 @@ out:
     buf_free(&c.publish);
     buf_free(&c.frame);
     return rc;
+}
+
+enum rc
+endpoint_enqueue_receipt(struct endpoint *ep, struct store_tx *tx, uint64_t to,
+                         Parley__Content__ReceiptKind kind, const uint8_t (*ids)[16], size_t n,
+                         struct endpoint_outputs *out, struct err *err)
+{
+    Parley__Content__Payload payload = PARLEY__CONTENT__PAYLOAD__INIT;
+    Parley__Content__Receipt receipt = PARLEY__CONTENT__RECEIPT__INIT;
+    ProtobufCBinaryData refs[ENDPOINT_RECEIPT_IDS];
+    struct endpoint_message message = {
+        .to = to, .class = PARLEY__WIRE__CLASS__RECEIPT, .payload = &payload};
+
+    assert(n > 0 && n <= ENDPOINT_RECEIPT_IDS);
+    for (size_t i = 0; i < n; i++)
+        refs[i] = wire_field(bytes_of(ids[i], 16));
+    receipt.kind = kind;
+    receipt.n_message_ids = n;
+    receipt.message_ids = refs;
+    receipt.at_ms = clock_unix_ms(ep->host->clock);
+    payload.body_case = PARLEY__CONTENT__PAYLOAD__BODY_RECEIPT;
+    payload.receipt = &receipt;
+    message.expires_at_ms = receipt.at_ms + WIRE_EXPIRY_MAX_MS;
+    message_id_make(message.message_id, receipt.at_ms, ep->host->rng);
+    return endpoint_enqueue(ep, tx, &message, out, err);
 }
 
 enum rc

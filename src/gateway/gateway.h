@@ -26,7 +26,6 @@ extern const size_t gateway_parts_n;
 #define GATEWAY_IDEMPOTENCY_KEY_MAX 256u
 #define GATEWAY_IDEMPOTENCY_MS (31ll * 24 * 3600 * 1000)
 #define GATEWAY_LEASE_MS 15000
-#define GATEWAY_READ_BATCH 500u /* earlier messages marked read with one call */
 
 /* Why a message ended without delivery. */
 enum gateway_reason {

@@ -4,31 +4,6 @@
  * session state are one commit (U1, T3). */
 #include "gateway/internal.h"
 
-enum rc
-receipt_enqueue(struct number *number, struct store_tx *tx, uint64_t to,
-                Parley__Content__ReceiptKind kind, const uint8_t (*ids)[16], size_t n,
-                struct endpoint_outputs *out, struct err *err)
-{
-    const struct endpoint_host *host = &number->gw->host;
-    Parley__Content__Payload payload = PARLEY__CONTENT__PAYLOAD__INIT;
-    Parley__Content__Receipt receipt = PARLEY__CONTENT__RECEIPT__INIT;
-    ProtobufCBinaryData refs[GATEWAY_READ_BATCH];
-    struct endpoint_message message = {
-        .to = to, .class = PARLEY__WIRE__CLASS__RECEIPT, .payload = &payload};
-
-    for (size_t i = 0; i < n && i < ARRAY_LEN(refs); i++)
-        refs[i] = wire_field(bytes_of(ids[i], 16));
-    receipt.kind = kind;
-    receipt.n_message_ids = n < ARRAY_LEN(refs) ? n : ARRAY_LEN(refs);
-    receipt.message_ids = refs;
-    receipt.at_ms = clock_unix_ms(host->clock);
-    payload.body_case = PARLEY__CONTENT__PAYLOAD__BODY_RECEIPT;
-    payload.receipt = &receipt;
-    message.expires_at_ms = receipt.at_ms + WIRE_EXPIRY_MAX_MS;
-    message_id_make(message.message_id, receipt.at_ms, host->rng);
-    return endpoint_enqueue(number->tx_endpoint, tx, &message, out, err);
-}
-
 static enum rc
 take_message(struct number *number, struct store_tx *tx, const struct endpoint_incoming *in,
              struct endpoint_outputs *out, struct err *err)
@@ -55,8 +30,9 @@ take_message(struct number *number, struct store_tx *tx, const struct endpoint_i
     if (rc == RC_OK && is_new != 0) /* once, also when it was sent again after a retry request */
         rc = gw->ops->on_inbound(gw->ctx, tx, &inbound, err);
     if (rc == RC_OK && in->payload->body_case != PARLEY__CONTENT__PAYLOAD__BODY__NOT_SET)
-        rc = receipt_enqueue(number, tx, in->peer, PARLEY__CONTENT__RECEIPT_KIND__DELIVERED,
-                             &in->message_id, 1, out, err);
+        rc = endpoint_enqueue_receipt(number->tx_endpoint, tx, in->peer,
+                                      PARLEY__CONTENT__RECEIPT_KIND__DELIVERED, &in->message_id, 1,
+                                      out, err);
     return rc;
 }
 

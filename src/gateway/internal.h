@@ -92,8 +92,5 @@ NODISCARD enum rc info_open(struct number *number, const char *table, const uint
 
 /* inbound.c: the endpoint's in-transaction calls */
 extern const struct endpoint_ops number_endpoint_ops;
-NODISCARD enum rc receipt_enqueue(struct number *number, struct store_tx *tx, uint64_t to,
-                                  Parley__Content__ReceiptKind kind, const uint8_t (*ids)[16],
-                                  size_t n, struct endpoint_outputs *out, struct err *err);
 
 #endif

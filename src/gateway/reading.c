@@ -40,7 +40,7 @@ static enum rc
 mark_run(struct store_job *job, struct store_tx *tx, struct err *err)
 {
     struct mark *m = (struct mark *)job;
-    uint8_t ids[GATEWAY_READ_BATCH][16], peer_key[16];
+    uint8_t ids[ENDPOINT_RECEIPT_IDS][16], peer_key[16];
     struct store_rows rows;
     int64_t at_ms = 0;
     size_t n = 0;
@@ -54,8 +54,8 @@ mark_run(struct store_job *job, struct store_tx *tx, struct err *err)
         return rc;
     store_query(&rows, tx, &gateway_part, SQL_IN_UNREAD,
                 ST_ARGS(ST_I(m->number->account), ST_B(bytes_of(peer_key, 16)), ST_I(at_ms),
-                        ST_I(GATEWAY_READ_BATCH)));
-    for (; rows.has_row && n < GATEWAY_READ_BATCH; store_next(&rows))
+                        ST_I(ENDPOINT_RECEIPT_IDS)));
+    for (; rows.has_row && n < ENDPOINT_RECEIPT_IDS; store_next(&rows))
         if (store_col_bytes(&rows, 0).len == 16)
             memcpy(ids[n++], store_col_bytes(&rows, 0).ptr, 16);
     store_rows_end(&rows);
@@ -64,8 +64,8 @@ mark_run(struct store_job *job, struct store_tx *tx, struct err *err)
         rc = store_run(tx, &gateway_part, SQL_IN_MARK_READ, NULL, err,
                        ST_ARGS(ST_I(m->number->account), ST_B(bytes_of(ids[i], 16))));
     if (rc == RC_OK && n > 0)
-        rc = receipt_enqueue(m->number, tx, m->peer, PARLEY__CONTENT__RECEIPT_KIND__READ, ids, n,
-                             m->out, err);
+        rc = endpoint_enqueue_receipt(m->endpoint, tx, m->peer, PARLEY__CONTENT__RECEIPT_KIND__READ,
+                                      ids, n, m->out, err);
     return rc;
 }
 

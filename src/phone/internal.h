@@ -114,9 +114,6 @@ void render_id(char *out, const struct message_view *view);
 NODISCARD enum rc public_id_read(uint8_t message_id[16], const char *text, struct err *err);
 
 /* receipts.c */
-NODISCARD enum rc receipt_enqueue(struct profile *p, struct store_tx *tx, uint64_t to,
-                                  Parley__Content__ReceiptKind kind, const uint8_t (*ids)[16],
-                                  size_t n, struct endpoint_outputs *out, struct err *err);
 /* A delivered receipt that this transaction owes; sent by receipts_flush, forgotten by
  * receipts_drop. */
 NODISCARD enum rc receipts_add(struct profile *p, uint64_t to, const uint8_t message_id[16],

@@ -94,8 +94,9 @@ tell_senders(struct reading *r, struct store_tx *tx, struct err *err)
                 r->numbers[j] = 0; /* told */
             }
         if (n > 0)
-            rc = receipt_enqueue(r->base.p, tx, sender, PARLEY__CONTENT__RECEIPT_KIND__READ, ids, n,
-                                 r->base.out, err);
+            rc = endpoint_enqueue_receipt(r->base.p->tx_endpoint, tx, sender,
+                                          PARLEY__CONTENT__RECEIPT_KIND__READ, ids, n, r->base.out,
+                                          err);
     }
     free(ids);
     return rc;

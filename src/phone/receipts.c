@@ -17,31 +17,6 @@ struct receipts_due {
 #define ROOM_FIRST 8u
 
 enum rc
-receipt_enqueue(struct profile *p, struct store_tx *tx, uint64_t to,
-                Parley__Content__ReceiptKind kind, const uint8_t (*ids)[16], size_t n,
-                struct endpoint_outputs *out, struct err *err)
-{
-    const struct endpoint_host *host = &p->phone->host;
-    Parley__Content__Payload payload = PARLEY__CONTENT__PAYLOAD__INIT;
-    Parley__Content__Receipt receipt = PARLEY__CONTENT__RECEIPT__INIT;
-    ProtobufCBinaryData refs[PHONE_READ_BATCH];
-    struct endpoint_message message = {
-        .to = to, .class = PARLEY__WIRE__CLASS__RECEIPT, .payload = &payload};
-
-    receipt.kind = kind;
-    receipt.n_message_ids = n < ARRAY_LEN(refs) ? n : ARRAY_LEN(refs);
-    for (size_t i = 0; i < receipt.n_message_ids; i++)
-        refs[i] = wire_field(bytes_of(ids[i], 16));
-    receipt.message_ids = refs;
-    receipt.at_ms = clock_unix_ms(host->clock);
-    payload.body_case = PARLEY__CONTENT__PAYLOAD__BODY_RECEIPT;
-    payload.receipt = &receipt;
-    message.expires_at_ms = receipt.at_ms + WIRE_EXPIRY_MAX_MS;
-    message_id_make(message.message_id, receipt.at_ms, host->rng);
-    return endpoint_enqueue(p->tx_endpoint, tx, &message, out, err);
-}
-
-enum rc
 receipts_add(struct profile *p, uint64_t to, const uint8_t message_id[16], struct err *err)
 {
     struct receipts_due *due = p->tx_receipts;
@@ -76,7 +51,8 @@ flush_sender(struct profile *p, struct store_tx *tx, size_t first, struct endpoi
             memcpy(ids[n++], due->item[i].message_id, 16);
             due->item[i].to = 0;
         }
-    return receipt_enqueue(p, tx, to, PARLEY__CONTENT__RECEIPT_KIND__DELIVERED, ids, n, out, err);
+    return endpoint_enqueue_receipt(p->tx_endpoint, tx, to,
+                                    PARLEY__CONTENT__RECEIPT_KIND__DELIVERED, ids, n, out, err);
 }
 
 enum rc
