@@ -355,6 +355,8 @@ make_authority(struct up_plan *plan, struct err *err)
 
 /* ---- configuration files ---- */
 
+static void put_setting(struct buf *out, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
 static void
 put_setting(struct buf *out, const char *name, const char *fmt, ...)
 {
