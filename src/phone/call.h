@@ -42,6 +42,18 @@ void call_drop(struct call *call);
 void call_hold(struct call *call);
 void call_release(struct call *call);
 
+/* Answer, then ask the program to end. */
+void call_shut_down(struct call *call);
+
+/* verbs.c */
+enum needs { NEEDS_NOTHING = 0, NEEDS_PROFILE = 1, NEEDS_NUMBER = 2, NEEDS_BOTH = 3 };
+struct verb {
+    const char *name;
+    enum needs needs;
+    void (*fn)(struct call *call);
+};
+const struct verb *verb_find(const char *name); /* NULL: there is none */
+
 /* call_stream.c: the verbs that answer with many lines */
 void call_inbox(struct call *call);
 void call_listen(struct call *call);
