@@ -138,7 +138,7 @@ send_message_handle(struct call *call)
         return;
     }
     if (!directory_number_by_id(call->cloud->directory, call->node, &number)) {
-        fail_rc(call, RC_PROTO);
+        fail_rc(call, directory_is_loaded(call->cloud->directory) ? RC_PROTO : RC_BUSY);
         return;
     }
     s->call = call;

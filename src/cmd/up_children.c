@@ -2,7 +2,7 @@
  *
  * Each writes its log to DIR/log/NAME.log and one JSON line on standard output when it serves. A
  * crash is answered by a restart after a growing pause; five crashes within a minute are hopeless.
- * Children see no PARLEY_ variables: their settings come from the files that the supervisor wrote.
+ * Children see no PARLEY_ settings: theirs come from the files that the supervisor wrote.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +21,7 @@
 #define KILL_AFTER_MS 2000u
 #define READY_LINE_MAX 512u
 #define ARGS_MAX 8u
+#define SUPERVISOR_SIZE 48u
 
 static const struct program {
     const char *name;   /* relay */
@@ -51,6 +52,7 @@ struct up_children {
     struct loop_timer kill_timer;
     bool is_stopping, was_ready;
     char **env;
+    char supervisor[SUPERVISOR_SIZE];
     struct child provision;
     void (*on_provisioned)(void *ctx, int status);
     void *provision_ctx;
@@ -63,17 +65,20 @@ static void child_spawn(struct child *child);
 /* ---- environment ---- */
 
 static char **
-env_without_parley(void)
+env_for_children(char *supervisor)
 {
     size_t n = 0, kept = 0;
     char **env;
 
     while (environ[n] != NULL)
         n++;
-    env = calloc(n + 1, sizeof *env);
+    env = calloc(n + 2, sizeof *env);
+    snprintf(supervisor, SUPERVISOR_SIZE, "PARLEY_SUPERVISOR_PID=%d", (int)getpid());
     for (size_t i = 0; env != NULL && i < n; i++)
         if (strncmp(environ[i], "PARLEY_", 7) != 0)
             env[kept++] = environ[i];
+    if (env != NULL)
+        env[kept] = supervisor; /* so that a child knows at once when we are gone */
     return env;
 }
 
@@ -269,13 +274,13 @@ up_children_start(struct up_children **out, const struct up_children_opt *opt, s
     struct up_children *all = calloc(1, sizeof *all);
 
     *out = NULL;
-    if (all == NULL || (all->env = env_without_parley()) == NULL) {
+    if (all == NULL || (all->env = env_for_children(all->supervisor)) == NULL) {
         free(all);
         return err_set(err, RC_NOMEM, "up.children", "children");
     }
     all->opt = *opt;
     *out = all;
-    for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(programs) && !all->is_stopping; i++) {
         struct child *child = &all->child[i];
 
         child->all = all;

@@ -128,8 +128,12 @@ gateway_send(struct gateway *gw, const struct gateway_send *send, gateway_send_f
     struct number *number = number_find(gw, send->account);
     struct accept *a;
 
-    if (number == NULL || number->endpoint == NULL || gw->is_closing ||
-        !endpoint_is_registered(number->endpoint)) {
+    /* not served here, or not yet: its lease is being taken, or another instance has it */
+    if (number == NULL || number->endpoint == NULL || gw->is_closing) {
+        fn(ctx, RC_BUSY, NULL);
+        return;
+    }
+    if (!endpoint_is_registered(number->endpoint)) {
         fn(ctx, RC_PROTO, NULL);
         return;
     }

@@ -151,7 +151,8 @@ struct gateway_accepted {
     bool is_repeat;
 };
 /* T1. fn once, later, after the covering commit: RC_OK; RC_EXISTS (the key was used with another
- * body); RC_PROTO (number not registered or not ours); RC_FULL, RC_FENCED, RC_LIMIT. */
+ * body); RC_PROTO (number not registered); RC_BUSY (not served here, or not yet); RC_FULL,
+ * RC_FENCED, RC_LIMIT. */
 typedef void gateway_send_fn(void *ctx, enum rc rc, const struct gateway_accepted *accepted);
 void gateway_send(struct gateway *gw, const struct gateway_send *send, gateway_send_fn *fn,
                   void *ctx);

@@ -97,7 +97,7 @@ gateway_mark_read(struct gateway *gw, uint64_t account, const uint8_t message_id
     struct mark *m;
 
     if (number == NULL || number->endpoint == NULL || gw->is_closing) {
-        fn(ctx, RC_PROTO);
+        fn(ctx, RC_BUSY);
         return;
     }
     if ((m = calloc(1, sizeof *m)) == NULL ||

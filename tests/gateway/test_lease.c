@@ -53,7 +53,7 @@ test_i29_a_lease_is_respected(void **state)
     net_pass_ms(&p->net, LEASE_MS * 3 / 2);
     assert_true(biz_is_ours(&p->biz));
     assert_false(biz_is_ours(&b));
-    assert_int_equal(biz_say(&b, ANNA, "not ours", NULL), RC_PROTO);
+    assert_int_equal(biz_say(&b, ANNA, "not ours", NULL), RC_BUSY);
     biz_wipe(&b);
 }
 
