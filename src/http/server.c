@@ -19,7 +19,8 @@
 #define SWEEP_MS 1000u
 #define BACKLOG 1024
 #define OWNER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
-#define TURNS_MAX 4u /* of the daemon before other handles of the loop get theirs */
+#define TURNS_MAX 4u          /* of the daemon before other handles of the loop get theirs */
+#define IDLE_PAUSE_MAX_MS 32u /* between turns that the daemon asks for and does nothing with */
 
 /* ---- connections ---- */
 
@@ -73,6 +74,7 @@ static void
 on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
               enum MHD_ConnectionNotificationCode code)
 {
+    ((struct http_server *)cls)->has_progress = true;
     if (code == MHD_CONNECTION_NOTIFY_STARTED)
         conn_open(cls, mhd, socket_context);
     else
@@ -104,19 +106,32 @@ wants_turn(const struct http_server *server)
            (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES && wait_ms == 0);
 }
 
+/* The daemon goes on asking for turns while a peer is silent in the middle of its TLS handshake. So
+ * turns in which nothing happened are followed by growing pauses; what the peer sends ends them. A
+ * timer must not start itself with no delay: the loop would never get past it. */
 static void
-run_daemon(struct http_server *server)
+run_daemon(struct http_server *server, uint64_t pause_ms)
 {
     unsigned turn = 0;
 
     server->is_running = true;
     do {
         server->has_resumed = false;
+        server->has_progress = false;
         MHD_run(server->daemon);
-    } while (wants_turn(server) && ++turn < TURNS_MAX);
+    } while (wants_turn(server) && server->has_progress && ++turn < TURNS_MAX);
     server->is_running = false;
-    if (turn == TURNS_MAX)
-        loop_timer_start(&server->again, 0, 0);
+    if (server->has_progress)
+        server->idle_pause_ms = 0;
+    if (!wants_turn(server))
+        return;
+    if (!server->has_progress) {
+        server->idle_pause_ms = server->idle_pause_ms == 0 ? 1 : 2 * server->idle_pause_ms;
+        if (server->idle_pause_ms > IDLE_PAUSE_MAX_MS)
+            server->idle_pause_ms = IDLE_PAUSE_MAX_MS;
+        pause_ms = server->idle_pause_ms;
+    }
+    loop_timer_start(&server->again, pause_ms, 0);
 }
 
 void
@@ -127,19 +142,19 @@ http_conn_resume(struct http_conn *conn)
     MHD_resume_connection(conn->mhd);
     if (!server->has_resumed && !server->is_running)
         loop_timer_start(&server->again, 0, 0); /* once for all replies of a batch */
-    server->has_resumed = true;
+    server->has_resumed = server->has_progress = true;
 }
 
 static void
 on_readable(uv_poll_t *poll, int status, int events)
 {
-    run_daemon(poll->data);
+    run_daemon(poll->data, 0);
 }
 
 static void
 on_again(struct loop_timer *timer)
 {
-    run_daemon(OWNER_OF(timer, struct http_server, again));
+    run_daemon(OWNER_OF(timer, struct http_server, again), 1);
 }
 
 /* ---- opening and closing ---- */
@@ -269,7 +284,7 @@ join_loop(struct http_server *server, struct err *err)
     loop_timer_init(server->loop, &server->sweep, on_sweep);
     server->open_handles = 3;
     uv_poll_start(&server->poll, UV_READABLE, on_readable);
-    run_daemon(server); /* puts the listening socket into the epoll set */
+    run_daemon(server, 0); /* puts the listening socket into the epoll set */
     return RC_OK;
 }
 

@@ -51,6 +51,8 @@ struct http_server {
     bool needs_client_cert;
     bool is_closing;
     bool is_running;                /* inside a turn of the daemon */
+    bool has_progress;              /* this turn of the daemon called us */
+    uint64_t idle_pause_ms;         /* before its next, when it did not */
     bool has_resumed;               /* connections were resumed: it must have another */
     struct http_identity *identity; /* newest first; older ones finish their handshakes */
     gnutls_datum_t ticket_key;      /* TLS resumption; servers without client certificates */

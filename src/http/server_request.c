@@ -226,6 +226,7 @@ http_on_access(void *cls, struct MHD_Connection *mhd, const char *url, const cha
     struct http_request *req = conn == NULL ? NULL : request_of(conn);
     enum MHD_Result result = MHD_YES;
 
+    ((struct http_server *)cls)->has_progress = true;
     if (req == NULL || req->is_answered)
         return MHD_NO;
     *con_cls = req;
@@ -249,6 +250,7 @@ http_on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
     struct http_conn *conn = conn_of(mhd);
     struct http_request *req = conn == NULL ? NULL : conn->req;
 
+    ((struct http_server *)cls)->has_progress = true;
     if (req == NULL)
         return;
     conn->req = NULL;

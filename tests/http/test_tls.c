@@ -285,6 +285,48 @@ test_a_swapped_certificate_is_shown_to_new_connections(void **state)
 }
 
 static void
+on_moment(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+static void
+wait_a_moment(struct world *w, uint64_t ms)
+{
+    bool is_over = false;
+    uv_timer_t timer = {.data = &is_over};
+
+    uv_timer_init(loop_uv(w->loop), &timer);
+    uv_timer_start(&timer, on_moment, ms, 0);
+    net_wait(w->loop, &is_over);
+    uv_close((uv_handle_t *)&timer, NULL);
+    loop_poll(w->loop);
+}
+
+/* Peers that stop inside the handshake: others are served at once, and the loop does not spin. */
+static void
+test_i39_silence_in_the_handshake_costs_nobody_anything(void **state)
+{
+    static const uint8_t half[] = {0x16, 0x03, 0x01, 0x02, 0x00, 0x01};
+    struct world *w = *state;
+    struct net_peer silent, slow;
+    clock_t spent;
+
+    serve(w, &pki.server, NULL);
+    net_open(&silent, w->loop, http_server_port(w->server));
+    net_open(&slow, w->loop, http_server_port(w->server));
+    net_send_bytes(&slow, bytes_of(half, sizeof(half)));
+    spent = clock();
+    call_as(w, "ca", NULL, false);
+    assert_int_equal(w->status, 200);
+    wait_a_moment(w, 1000);
+    assert_true(clock() - spent <
+                CLOCKS_PER_SEC * 3 / 4); /* of the program's time, not the wall's */
+    net_close(&silent);
+    net_close(&slow);
+}
+
+static void
 test_plain_bytes_on_a_tls_port_are_dropped(void **state)
 {
     struct world *w = *state;
@@ -306,6 +348,7 @@ main(void)
         T(test_i23_certificate_faults_are_failures),
         T(test_client_certificates_are_required_and_verified),
         T(test_a_swapped_certificate_is_shown_to_new_connections),
+        T(test_i39_silence_in_the_handshake_costs_nobody_anything),
         T(test_plain_bytes_on_a_tls_port_are_dropped),
     };
 
