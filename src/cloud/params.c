@@ -1,7 +1,8 @@
 /* params.c - a call's parameters, wherever they were put: query, form, multipart or JSON body.
  *
- * Bodies win over the query. Nested values of forms and queries are JSON text; some clients send
- * that inside JSON too. Bounded: at most PARAMS_MAX, JSON as deep as base/json allows. */
+ * Bodies win over the query. Nested values of forms and queries are JSON text (some clients send
+ * that inside JSON too) or have names with brackets: text[body]=hello. Bounded: at most PARAMS_MAX,
+ * brackets NESTING_MAX deep, JSON as deep as base/json allows. */
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -10,6 +11,7 @@
 #include "http/url.h"
 
 #define PARAMS_MAX 64u
+#define NESTING_MAX 4u
 
 static bool
 is_type(const char *header, const char *type)
@@ -20,13 +22,53 @@ is_type(const char *header, const char *type)
            (header[n] == '\0' || header[n] == ';' || isspace((unsigned char)header[n]));
 }
 
+/* The object that holds `name`, n characters: made if it is not there. Borrowed; NULL if the name
+ * is text, or there is no memory. */
+static json_t *
+member_object(json_t *params, const char *name, size_t n)
+{
+    json_t *object = json_object_getn(params, name, n);
+
+    if (object == NULL && (object = json_object()) != NULL &&
+        json_object_setn_new(params, name, n, object) != 0)
+        return NULL;
+    return json_is_object(object) ? object : NULL;
+}
+
+/* "[a][b]" to the end: words in brackets, NESTING_MAX at most. */
+static bool
+is_bracketed(const char *rest)
+{
+    for (unsigned depth = 0; *rest == '[' && depth < NESTING_MAX; depth++) {
+        size_t n = strcspn(rest + 1, "[]");
+
+        if (n == 0 || rest[1 + n] != ']')
+            return false;
+        rest += n + 2;
+    }
+    return *rest == '\0';
+}
+
+/* "text[body]" is the member body of the object text. Other names are taken as they are. */
 static void
 put_text(json_t *params, const char *name, struct bytes value)
 {
     json_t *text = json_stringn((const char *)value.ptr, value.len); /* NULL: not UTF-8 */
+    size_t n = strcspn(name, "[");
+    const char *rest = name + n;
 
-    if (text != NULL)
-        json_object_set_new(params, name, text);
+    if (n == 0 || !is_bracketed(rest))
+        rest = name + (n = strlen(name));
+    while (text != NULL && params != NULL && *rest == '[') {
+        params = member_object(params, name, n);
+        name = rest + 1;
+        n = strcspn(name, "]");
+        rest = name + n + 1;
+    }
+    if (params != NULL && text != NULL)
+        json_object_setn_new(params, name, n, text);
+    else
+        json_decref(text);
 }
 
 static void
