@@ -225,13 +225,23 @@ manager_link_open(struct manager_link **out, const struct manager_link_opt *opt,
 }
 
 static void
+on_retry_closed(struct loop_timer *timer)
+{
+    struct manager_link *link =
+        (struct manager_link *)((char *)timer - offsetof(struct manager_link, retry));
+
+    buf_wipe(&link->line);
+    free(link);
+}
+
+/* One after the other: libuv does not say in which order handles end that are closed together. */
+static void
 on_watchdog_closed(struct loop_timer *timer)
 {
     struct manager_link *link =
         (struct manager_link *)((char *)timer - offsetof(struct manager_link, watchdog));
 
-    buf_wipe(&link->line);
-    free(link);
+    loop_timer_close(&link->retry, on_retry_closed);
 }
 
 void
@@ -246,6 +256,5 @@ manager_link_free(struct manager_link **out)
     http_client_free(&link->client);
     loop_timer_stop(&link->retry);
     loop_timer_stop(&link->watchdog);
-    loop_timer_close(&link->retry, NULL); /* closed first: its end comes before the watchdog's */
     loop_timer_close(&link->watchdog, on_watchdog_closed);
 }
