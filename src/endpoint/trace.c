@@ -31,7 +31,7 @@ trace_begin(struct endpoint *ep, struct trace_keys *trace)
 void
 trace_encrypted(struct endpoint *ep, const struct trace_keys *trace, struct bytes cipher)
 {
-    uint8_t plain[SHA256_SIZE], body[SHA256_SIZE];
+    uint8_t plain[SHA256_SIZE], digest[SHA256_SIZE];
 
     if (!trace->is_on)
         return;
@@ -40,26 +40,26 @@ trace_encrypted(struct endpoint *ep, const struct trace_keys *trace, struct byte
         return; /* it failed */
     hmac_sha256(plain, bytes_of(ep->hash_key, sizeof ep->hash_key),
                 bytes_of(trace->plain_hash, sizeof trace->plain_hash));
-    sha256(body, cipher);
+    sha256(digest, cipher);
     log_event(ep->host->log, LOG_TRACE, "endpoint.encrypted",
               LOG_HEX("key", bytes_of(trace->key_hash, TRACE_BYTES)),
               LOG_HEX("plain", bytes_of(plain, TRACE_BYTES)),
-              LOG_HEX("cipher", bytes_of(body, TRACE_BYTES)));
+              LOG_HEX("cipher", bytes_of(digest, TRACE_BYTES)));
 }
 
 void
 trace_published(struct endpoint *ep, const Parley__Wire__Publish *publish)
 {
-    uint8_t body[SHA256_SIZE];
+    uint8_t digest[SHA256_SIZE];
 
     if (!log_on(ep->host->log, LOG_TRACE))
         return;
     for (size_t i = 0; i < publish->n_ciphertexts; i++) {
         const Parley__Wire__DeviceCiphertext *c = publish->ciphertexts[i];
 
-        sha256(body, wire_bytes(c->body));
+        sha256(digest, wire_bytes(c->body));
         log_event(ep->host->log, LOG_TRACE, "endpoint.published",
                   LOG_HEX("message", wire_bytes(publish->message_id)),
-                  LOG_UINT("device", c->device), LOG_HEX("cipher", bytes_of(body, TRACE_BYTES)));
+                  LOG_UINT("device", c->device), LOG_HEX("cipher", bytes_of(digest, TRACE_BYTES)));
     }
 }
