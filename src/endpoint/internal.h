@@ -310,6 +310,17 @@ bool keys_are_too_old(const struct endpoint *ep);
 /* endpoint.c: (re)open the link under ep->noise */
 NODISCARD enum rc link_start(struct endpoint *ep, struct err *err);
 
+/* connection.c */
+extern const struct link_ops connection_callbacks;
+void connection_tick(struct loop_timer *timer);
+
+/* enrolment.c: one that waits for the channel goes on, or has waited too long */
+void enrolment_flush(struct endpoint *ep);
+void enrolment_abandon(struct endpoint *ep, bool all);
+/* Prekeys and peers of the account, gone. Inside a transaction. */
+NODISCARD enum rc account_clear(struct endpoint *ep, struct store_tx *tx, struct err *err);
+bool registration_is_channel_open(const struct endpoint *ep);
+
 /* registration.c: the channel is open, or `now` is past their time */
 void registration_flush(struct endpoint *ep);
 void registration_abandon(struct endpoint *ep, bool all);

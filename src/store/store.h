@@ -54,7 +54,7 @@ enum store_backend { STORE_SQLITE };
 
 struct store_opt {
     enum store_backend backend;
-    const char *path; /* SQLite file; ":memory:" for tests */
+    const char *path;                      /* SQLite file; ":memory:" for tests */
     const struct store_part *const *parts; /* borrowed for the store's life */
     size_t n_parts;
     uint32_t commit_delay_us; /* longest wait for company; 0: STORE_COMMIT_DELAY_US */
