@@ -54,8 +54,10 @@ export function* memoryOf(pid) {
     for (const line of fs.readFileSync(`/proc/${pid}/maps`, 'utf8').split('\n')) {
       const match = /^([0-9a-f]+)-([0-9a-f]+) (r\S+)/.exec(line);
       if (!match || /\[v(var|dso|syscall)/.test(line)) continue;
-      // Only what is resident: a sanitizer reserves terabytes and touches little of it.
-      yield* residentOf(pid, file, BigInt(`0x${match[1]}`), BigInt(`0x${match[2]}`));
+      const [start, end] = [BigInt(`0x${match[1]}`), BigInt(`0x${match[2]}`)];
+      // A sanitizer's shadow: terabytes of notes about the memory, none of its contents.
+      if (end - start > 1n << 36n) continue;
+      yield* residentOf(pid, file, start, end);
     }
   } finally {
     fs.closeSync(file);
