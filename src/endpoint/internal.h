@@ -85,6 +85,7 @@ struct work {
     struct bundles_item *bundles, **bundles_end;
     struct fetch_item *kicks; /* peers whose waiting messages may be sealable now */
     bool is_due_check;        /* sweep and expire */
+    bool has_swept_prekeys;   /* set by run: private halves that the relay may know still went */
     void (*due_fn)(void *ctx);
     void *due_ctx;
     struct endpoint_outputs *out;

@@ -101,11 +101,16 @@ sweep(struct work *w, struct store_tx *tx, struct err *err)
         {SQL_PREKEY_SWEEP,  ep->policy->keep_private_ms},
     };
     enum rc rc = expire_due(w, tx, err);
+    uint64_t swept = 0;
 
     for (size_t i = 0; rc == RC_OK && i < ARRAY_LEN(sweeps); i++)
-        rc = store_run(tx, &endpoint_part, sweeps[i].stmt, NULL, err,
+        rc = store_run(tx, &endpoint_part, sweeps[i].stmt, &swept, err,
                        ST_ARGS(ST_I(ep->account), ST_I(now_ms - sweeps[i].keep_ms)));
-    return rc;
+    w->has_swept_prekeys = rc == RC_OK && swept > 0; /* they come last */
+    if (!w->has_swept_prekeys)
+        return rc;
+    /* The relay may hand them out still: remembered until it has forgotten them. */
+    return store_run(tx, &endpoint_part, SQL_SIGNED_UNMARK, NULL, err, ST_ARGS(ST_I(ep->account)));
 }
 
 static enum rc
@@ -135,6 +140,7 @@ work_run(struct store_job *job, struct store_tx *tx, struct err *err)
 
     endpoint_outputs_reset(w->out);
     w->duplicates = w->undecryptable = 0;
+    w->has_swept_prekeys = false;
     if (ep->ops->guard != NULL)
         rc = ep->ops->guard(ep->ctx, tx, err);
     for (struct result_item *r = w->results; rc == RC_OK && r != NULL; r = r->next)
@@ -241,6 +247,10 @@ on_committed(struct endpoint *ep, struct work *w)
     ep->stats.duplicates_in += w->duplicates;
     ep->stats.undecryptable_in += w->undecryptable;
     poison_passed(ep, w);
+    if (w->has_swept_prekeys) {
+        ep->must_replace = true;
+        keys_rotate_if_old(ep);
+    }
     send_acks(ep, w);
     fetches_tell(w, true);
     advance(w);

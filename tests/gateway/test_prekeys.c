@@ -122,6 +122,28 @@ test_without_one_time_keys_first_messages_still_open(void **state)
         person_wipe(&strangers[i]);
 }
 
+/* A month passes without a stranger: the private halves go, and the relay hands out none of them.
+ */
+static void
+test_one_time_keys_that_are_too_old_are_replaced(void **state)
+{
+    struct pair *p = *state;
+    struct person strangers[1];
+
+    p->anna.policy.prekeys_first = 22;
+    pair_start(p);
+    net_shift(&p->net, 33 * DAY_MS);
+    person_run_due(&p->anna);
+    wait_anna(p, "SELECT COUNT(*) FROM end_signed WHERE is_uploaded = 1", 1);
+    wait_relay(p, LEFT_AT_RELAY, 22);
+    wait_anna(p, "SELECT COUNT(*) FROM end_prekey", 22);
+    strangers_write(p, strangers, 1);
+    person_wait_events(&p->anna, EVENT_MESSAGE, 1);
+    assert_int_equal(sql_int(p->anna.place.db, "SELECT COUNT(*) FROM end_failure"), 0);
+    wait_anna(p, "SELECT COUNT(*) FROM end_prekey", 21);
+    person_wipe(&strangers[0]);
+}
+
 #define SIGNED_AT_RELAY "SELECT signed_id FROM device WHERE account = 4915222222"
 
 static void
@@ -190,6 +212,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         PREPARED_TEST(test_one_time_keys_are_refilled),
         PREPARED_TEST(test_one_time_keys_are_refilled_at_the_next_login),
+        PREPARED_TEST(test_one_time_keys_that_are_too_old_are_replaced),
         PREPARED_TEST(test_without_one_time_keys_first_messages_still_open),
         PREPARED_TEST(test_signed_keys_are_renewed_and_old_ones_still_open),
         PREPARED_TEST(test_a_key_that_is_too_old_stops_sending),
