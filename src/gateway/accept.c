@@ -98,9 +98,7 @@ accept_done(struct store_job *job, enum rc rc, const struct err *err)
     else if (rc != RC_OK)
         log_event(gw->host.log, LOG_WARN, "gateway.accept_failed",
                   LOG_NUM("number", a->send.account), LOG_RC(err));
-#ifndef PARLEY_MUTANT_ACK_BEFORE_COMMIT
     a->fn(a->ctx, rc, rc == RC_OK ? &a->accepted : NULL);
-#endif
     if (rc == RC_OK)
         endpoint_committed(a->endpoint, a->out);
     if (rc == RC_FENCED)
@@ -159,9 +157,4 @@ gateway_send(struct gateway *gw, const struct gateway_send *send, gateway_send_f
     gateway_hold(gw);
     endpoint_hold(a->endpoint);
     store_submit(gw->host.store, &a->job);
-#ifdef PARLEY_MUTANT_ACK_BEFORE_COMMIT
-    /* The negative control of the fault tests: answers what is not durable yet. */
-    memcpy(a->accepted.message_id, send->message_id, 16);
-    fn(ctx, RC_OK, &a->accepted);
-#endif
 }
